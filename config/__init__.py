@@ -1,0 +1,1 @@
+"""The worker's configuration: settings from the environment, Celery's options, logging."""

@@ -1,0 +1,173 @@
+"""Runs the ledger's scripts from an event loop: the same promises as `smsq.connection`, without blocking the loop."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+from redis import exceptions as redis_errors
+from redis.asyncio.connection import Connection, SSLConnection, UnixDomainSocketConnection
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.sentinel import MasterNotFoundError
+
+from smsq.address import Address
+from smsq.connection import CONNECTIONS, OPTIONS, PAUSE, WAITERS
+from smsq.durability import Command, Durability, check_confirmed, commands, unavailable
+from smsq.scripts import Call
+
+T = TypeVar("T")
+_Connection = Connection | UnixDomainSocketConnection
+_FAILURES = (redis_errors.RedisError, OSError)
+
+
+class AsyncRunner:
+    """Runs calls on a small pool of connections of one event loop. Connects when first used."""
+
+    def __init__(self, address: Address, durability: Durability = Durability.MEMORY) -> None:
+        """Keeps the address; nothing is connected yet."""
+        self.address = address
+        self.durability = durability
+        self._idle: list[_Connection] = []
+        self._free = asyncio.Semaphore(CONNECTIONS)
+        self._waiters = asyncio.Semaphore(WAITERS)
+
+    async def run(self, call: Call[T], timeout: float) -> T:  # noqa: ASYNC109 - the deadline is part of the promise
+        """Runs a script and returns what its call makes of the answer.
+
+        A connection that broke is replaced and the script sent again within the time: every script answers a repeat
+        as it answered the first time.
+
+        Args:
+            call: The script's run.
+            timeout: Seconds for everything: a free connection, resolving, connecting, the script, its confirmation.
+
+        Raises:
+            QueueUnavailable: There was no answer in time, or Redis refused; the text names the reason.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout
+        while True:
+            fresh = False
+            try:
+                async with asyncio.timeout_at(deadline), self._connection(self._free) as connection:
+                    fresh = not connection.is_connected
+                    answers = await self._exchange(connection, call, deadline - loop.time())
+                check_confirmed(answers)
+                return call.parse(answers[0])
+            except (redis_errors.ConnectionError, redis_errors.TimeoutError, OSError) as error:
+                if fresh or isinstance(error, redis_errors.AuthenticationError) or loop.time() >= deadline:
+                    raise unavailable(error, self.address) from None
+            except redis_errors.ReadOnlyError as error:
+                # A failover: the connection led to the old master. The next one asks the sentinels again.
+                if self.address.scheme != "sentinel" or loop.time() + PAUSE >= deadline:
+                    raise unavailable(error, self.address) from None
+                await asyncio.sleep(PAUSE)
+            except redis_errors.RedisError as error:
+                raise unavailable(error, self.address) from None
+
+    async def _exchange(self, connection: _Connection, call: Call[Any], left: float) -> list[Any]:
+        answers = await self._send(connection, commands(call, self.durability, left))
+        if isinstance(answers[0], redis_errors.NoScriptError):
+            await self._send(connection, [("SCRIPT", "LOAD", call.script.text)])
+            answers = await self._send(connection, commands(call, self.durability, left))
+        if isinstance(answers[0], redis_errors.ResponseError):
+            raise answers[0]
+        return answers
+
+    @staticmethod
+    async def _send(connection: _Connection, to_send: list[Command]) -> list[Any]:
+        if not connection.is_connected:
+            await connection.connect()
+        await connection.send_packed_command(connection.pack_commands(to_send), check_health=False)
+        return [await _answer(connection) for _ in to_send]
+
+    async def block(self, key: str, timeout: float) -> bool:  # noqa: ASYNC109 - as in `run`
+        """Waits until something is pushed to a list, and takes it.
+
+        Args:
+            key: The list's key.
+            timeout: Seconds to wait at most.
+
+        Returns:
+            Whether something came.
+
+        Raises:
+            QueueUnavailable: Redis can't be reached.
+        """
+        try:
+            async with asyncio.timeout(timeout + 2.0), self._connection(self._waiters) as connection:
+                answer = await self._send(connection, [("BLPOP", key, max(0.01, timeout))])
+        except _FAILURES as error:
+            raise unavailable(error, self.address) from None
+        return bool(answer[0])
+
+    @asynccontextmanager
+    async def _connection(self, slots: asyncio.Semaphore) -> AsyncIterator[_Connection]:
+        async with slots:
+            connection = await self._take_idle() or await self._new()
+            try:
+                yield connection
+            except BaseException:
+                await connection.disconnect(nowait=True)
+                raise
+            self._idle.append(connection)
+
+    async def _take_idle(self) -> _Connection | None:
+        """Returns an idle connection that the server hasn't closed meanwhile."""
+        while self._idle:
+            connection = self._idle.pop()
+            reader = connection._reader  # noqa: SLF001 - can_read() would raise and cost a turn of the loop
+            if reader is not None and not reader.at_eof() and reader.exception() is None:
+                return connection
+            await connection.disconnect(nowait=True)
+        return None
+
+    async def _new(self) -> _Connection:
+        address = self.address
+        options = OPTIONS | {"username": address.username, "password": address.password, "db": address.db}
+        options["retry"] = Retry(NoBackoff(), 0)
+        if address.scheme == "unix":
+            return UnixDomainSocketConnection(path=address.path, **options)
+        host, port = address.hosts[0] if address.scheme != "sentinel" else await self._master()
+        kind = SSLConnection if address.tls else Connection
+        return kind(host=host, port=port, **options, **address.tls)
+
+    async def _master(self) -> tuple[str, int]:
+        """Asks the sentinels in turn; each gets a share of a second, so that one that is frozen doesn't use it up."""
+        for host, port in self.address.hosts:
+            sentinel = Connection(
+                host=host, port=port, **OPTIONS, **self.address.sentinel_auth, retry=Retry(NoBackoff(), 0)
+            )
+            question: Command = ("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self.address.master_name)
+            try:
+                async with asyncio.timeout(1.0 / len(self.address.hosts)):
+                    found = (await self._send(sentinel, [question]))[0]
+            except _FAILURES:
+                continue
+            finally:
+                await sentinel.disconnect(nowait=True)
+            if isinstance(found, list):
+                return found[0].decode(), int(found[1])
+        raise MasterNotFoundError(f"no sentinel knows the master {self.address.master_name!r}")
+
+    async def close(self) -> None:
+        """Closes idle connections. The runner can be used again afterwards."""
+        while self._idle:
+            await self._idle.pop().disconnect(nowait=True)
+
+    def abandon(self) -> None:
+        """Drops the connections of a loop that was closed without `close`."""
+        while self._idle:
+            with contextlib.suppress(RuntimeError, OSError):
+                self._idle.pop()._close()  # noqa: SLF001 - redis-py's own way to close without a loop
+
+
+async def _answer(connection: _Connection) -> Any:  # noqa: ANN401 - a Redis reply
+    try:
+        return await connection.read_response()
+    except redis_errors.ResponseError as error:
+        if isinstance(error, redis_errors.AuthenticationError):
+            raise
+        return error

@@ -1,0 +1,62 @@
+"""A batch: jobs that were enqueued under one name."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from smsq.states import State
+
+_WAITING = (State.SCHEDULED, State.QUEUED, State.RETRYING)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A batch's counts, as they were when it was looked up.
+
+    Attributes:
+        id: The batch's name.
+        counts: Jobs by state; every state is there.
+        first: When its first job was accepted.
+        last: When one of its jobs last changed.
+        cancelled: Whether it was cancelled as a whole.
+    """
+
+    id: str
+    counts: Mapping[State, int]
+    first: datetime
+    last: datetime
+    cancelled: bool
+
+    @property
+    def total(self) -> int:
+        """How many jobs it has."""
+        return sum(self.counts.values())
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns the batch as JSON types."""
+        return {
+            "id": self.id,
+            "total": self.total,
+            **{str(state): number for state, number in self.counts.items()},
+            "cancelled_as_a_whole": self.cancelled,
+            "first": self.first.isoformat(timespec="milliseconds"),
+            "last": self.last.isoformat(timespec="milliseconds"),
+        }
+
+
+def read_batch(batch_id: str, record: Mapping[str, int]) -> Batch | None:
+    """Makes a Batch of its record; None if there is none.
+
+    The waiting jobs of a cancelled batch count as cancelled, before any worker has written it.
+    """
+    if "first" not in record:
+        return None
+    counts = {state: max(0, record.get(state, 0)) for state in State}
+    cancelled = "cancelled" in record
+    if cancelled:
+        for state in _WAITING:
+            counts[State.CANCELLED] += counts[state]
+            counts[state] = 0
+    moments = (datetime.fromtimestamp(record[name] / 1000, UTC) for name in ("first", "last"))
+    return Batch(batch_id, counts, *moments, cancelled=cancelled)

@@ -1,0 +1,271 @@
+"""Runs the ledger's scripts from threads: few connections, one deadline over everything, no library's own retries."""
+
+import os
+import select
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from redis import exceptions as redis_errors
+from redis.backoff import NoBackoff
+from redis.connection import Connection, SSLConnection, UnixDomainSocketConnection
+from redis.retry import Retry
+from redis.sentinel import MasterNotFoundError
+
+from smsq.address import Address
+from smsq.durability import Command, Durability, check_confirmed, commands, unavailable
+from smsq.scripts import Call
+
+T = TypeVar("T")
+
+#: Connections a process holds at most for commands. A command takes well under a millisecond: few serve many threads.
+CONNECTIONS = 16
+#: Connections at most for those who block on a job's end, one each.
+WAITERS = 64
+#: Seconds between looks for the new master during a failover.
+PAUSE = 0.1
+#: Arguments of every connection. RESP2: nothing here needs RESP3. No retries: `run` alone decides what is repeated.
+OPTIONS: dict[str, Any] = {"protocol": 2, "client_name": "smsq", "health_check_interval": 0}
+
+_FAILURES = (redis_errors.RedisError, OSError)
+
+
+def _resolve(host: str, port: int, timeout: float) -> list[Any]:
+    """Like getaddrinfo, but gives up in time: the C library's resolver can't be interrupted."""
+    try:
+        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+    except socket.gaierror:
+        pass
+    found: list[Any] = []
+
+    def look_up() -> None:
+        try:
+            found.append(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+        except OSError as error:
+            found.append(error)
+
+    thread = threading.Thread(target=look_up, name="smsq-resolver", daemon=True)
+    thread.start()
+    thread.join(timeout)
+    if not found:
+        raise TimeoutError("name resolution timed out")
+    if isinstance(found[0], OSError):
+        raise found[0]
+    return list(found[0])
+
+
+class _DeadlineConnection(Connection):
+    """redis-py's connection with one deadline over resolving, connecting, the handshake and each command."""
+
+    deadline = float("inf")
+
+    def _left(self) -> float:
+        left = self.deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("deadline passed")
+        return left
+
+    def _connect(self) -> socket.socket:
+        failure: OSError = OSError("no address")
+        for family, kind, protocol, _, address in _resolve(self.host, self.port, self._left()):
+            sock = socket.socket(family, kind, protocol)
+            try:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+                sock.settimeout(self._left())
+                sock.connect(address)
+            except OSError as error:
+                sock.close()
+                failure = error
+            else:
+                return sock
+        raise failure
+
+
+class _DeadlineSSLConnection(SSLConnection, _DeadlineConnection):
+    """The same with TLS: redis-py wraps the socket that `_DeadlineConnection` connects."""
+
+
+class _DeadlineUnixConnection(UnixDomainSocketConnection):
+    deadline = float("inf")
+
+
+_Connection = _DeadlineConnection | _DeadlineUnixConnection
+
+
+class SyncRunner:
+    """Runs calls on a small pool of connections. Thread-safe, fork-safe; connects when first used."""
+
+    def __init__(self, address: Address, durability: Durability = Durability.MEMORY) -> None:
+        """Keeps the address; nothing is connected yet."""
+        self.address = address
+        self.durability = durability
+        self._reset()
+
+    def _reset(self) -> None:
+        self._pid = os.getpid()
+        self._idle: list[_Connection] = []
+        self._free = threading.Semaphore(CONNECTIONS)
+        self._waiters = threading.Semaphore(WAITERS)
+
+    def run(self, call: Call[T], timeout: float) -> T:
+        """Runs a script and returns what its call makes of the answer.
+
+        A connection that broke is replaced and the script sent again within the time: every script answers a repeat
+        as it answered the first time.
+
+        Args:
+            call: The script's run.
+            timeout: Seconds for everything: a free connection, resolving, connecting, the script, its confirmation.
+
+        Raises:
+            QueueUnavailable: There was no answer in time, or Redis refused; the text names the reason.
+        """
+        deadline = time.monotonic() + timeout
+        while True:
+            fresh = False
+            try:
+                with self._connection(self._free, deadline) as connection:
+                    fresh = not connection.is_connected
+                    answers = self._exchange(connection, call, deadline)
+                check_confirmed(answers)
+                return call.parse(answers[0])
+            except (redis_errors.ConnectionError, redis_errors.TimeoutError, OSError) as error:
+                if fresh or isinstance(error, redis_errors.AuthenticationError) or time.monotonic() >= deadline:
+                    raise unavailable(error, self.address) from None
+            except redis_errors.ReadOnlyError as error:
+                # A failover: the connection led to the old master. The next one asks the sentinels again.
+                if self.address.scheme != "sentinel" or time.monotonic() + PAUSE >= deadline:
+                    raise unavailable(error, self.address) from None
+                time.sleep(PAUSE)
+            except redis_errors.RedisError as error:
+                raise unavailable(error, self.address) from None
+
+    def _exchange(self, connection: _Connection, call: Call[Any], deadline: float) -> list[Any]:
+        answers = self._send(connection, commands(call, self.durability, deadline - time.monotonic()), deadline)
+        if isinstance(answers[0], redis_errors.NoScriptError):
+            self._send(connection, [("SCRIPT", "LOAD", call.script.text)], deadline)
+            answers = self._send(connection, commands(call, self.durability, deadline - time.monotonic()), deadline)
+        if isinstance(answers[0], redis_errors.ResponseError):
+            raise answers[0]
+        return answers
+
+    @staticmethod
+    def _send(connection: _Connection, to_send: list[Command], deadline: float) -> list[Any]:
+        connection.deadline = deadline
+        left = max(0.001, deadline - time.monotonic())
+        if connection.is_connected:
+            connection._sock.settimeout(left)  # noqa: SLF001 - redis-py has no per-command timeout for writes
+        else:
+            connection.socket_timeout = left
+            connection.socket_connect_timeout = left
+            connection.connect()
+        connection.send_packed_command(connection.pack_commands(to_send), check_health=False)
+        return [_answer(connection) for _ in to_send]
+
+    def block(self, key: str, timeout: float) -> bool:
+        """Waits until something is pushed to a list, and takes it.
+
+        Args:
+            key: The list's key.
+            timeout: Seconds to wait at most.
+
+        Returns:
+            Whether something came. False at once when too many others wait already, or the connection broke.
+
+        Raises:
+            QueueUnavailable: Redis can't be reached.
+        """
+        deadline = time.monotonic() + timeout + 2.0
+        if not self._waiters.acquire(timeout=min(0.2, timeout)):
+            return False
+        self._waiters.release()
+        try:
+            with self._connection(self._waiters, deadline) as connection:
+                answer = self._send(connection, [("BLPOP", key, max(0.01, timeout))], deadline)[0]
+        except _FAILURES as error:
+            raise unavailable(error, self.address) from None
+        return bool(answer)
+
+    @contextmanager
+    def _connection(self, slots: threading.Semaphore, deadline: float) -> Iterator[_Connection]:
+        if self._pid != os.getpid():
+            self._reset()  # a fork: the parent's sockets are the parent's
+            slots = self._free if slots is not self._waiters else self._waiters
+        if not slots.acquire(timeout=max(0.0, deadline - time.monotonic())):
+            raise redis_errors.MaxConnectionsError
+        try:
+            connection = self._take_idle() or self._new(deadline)
+            try:
+                yield connection
+            except BaseException:
+                connection.disconnect()
+                raise
+            self._idle.append(connection)
+        finally:
+            slots.release()
+
+    def _take_idle(self) -> _Connection | None:
+        """Returns an idle connection that the server hasn't closed meanwhile."""
+        while self._idle:
+            try:
+                connection = self._idle.pop()
+            except IndexError:
+                return None
+            sock = connection._sock  # noqa: SLF001 - can_read() would cost a select and may raise
+            if sock is not None and not _readable(sock):
+                return connection
+            connection.disconnect()
+        return None
+
+    def _new(self, deadline: float) -> _Connection:
+        address = self.address
+        options = OPTIONS | {"username": address.username, "password": address.password, "db": address.db}
+        options["retry"] = Retry(NoBackoff(), 0)
+        if address.scheme == "unix":
+            return _DeadlineUnixConnection(path=address.path, **options)
+        host, port = address.hosts[0] if address.scheme != "sentinel" else self._master(deadline)
+        kind = _DeadlineSSLConnection if address.tls else _DeadlineConnection
+        return kind(host=host, port=port, **options, **address.tls)
+
+    def _master(self, deadline: float) -> tuple[str, int]:
+        """Asks the sentinels in turn; the time is shared, so that one that is frozen doesn't use it up."""
+        for number, (host, port) in enumerate(self.address.hosts):
+            share = (deadline - time.monotonic()) / (len(self.address.hosts) - number + 1)
+            sentinel = _DeadlineConnection(
+                host=host, port=port, **OPTIONS, **self.address.sentinel_auth, retry=Retry(NoBackoff(), 0)
+            )
+            try:
+                question = ("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self.address.master_name)
+                found = self._send(sentinel, [question], time.monotonic() + share)[0]
+            except _FAILURES:
+                continue
+            finally:
+                sentinel.disconnect()
+            if isinstance(found, list):
+                return found[0].decode(), int(found[1])
+        raise MasterNotFoundError(f"no sentinel knows the master {self.address.master_name!r}")
+
+    def close(self) -> None:
+        """Closes idle connections. The runner can be used again afterwards."""
+        while self._idle:
+            self._idle.pop().disconnect()
+
+
+def _answer(connection: _Connection) -> Any:  # noqa: ANN401 - a Redis reply
+    try:
+        return connection.read_response(disconnect_on_error=True)
+    except redis_errors.ResponseError as error:
+        if isinstance(error, redis_errors.AuthenticationError):
+            raise
+        return error
+
+
+def _readable(sock: socket.socket) -> bool:
+    """Whether an idle socket has something to read, which can only be its end."""
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    return bool(poll.poll(0))

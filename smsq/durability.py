@@ -1,0 +1,111 @@
+"""What "accepted" waits for (`SMSQ_DURABILITY`), and what a failure of Redis is called."""
+
+import errno
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Any
+
+from redis import exceptions as redis_errors
+
+from smsq.errors import QueueUnavailable
+from smsq.scripts import Call
+
+Command = tuple[str | bytes | int | float, ...]
+
+
+class Durability(StrEnum):
+    """What must have happened to a write before the caller hears of success."""
+
+    MEMORY = "memory"
+    """Redis has it in memory."""
+    DISK = "disk"
+    """Redis's append-only file is synced to disk (WAITAOF)."""
+    REPLICA = "replica"
+    """One replica has it (WAIT)."""
+
+
+def commands(call: Call[Any], durability: Durability, timeout: float) -> list[Command]:
+    """Returns what to send for a call in one write: the script, and what confirms it on the same connection.
+
+    Args:
+        call: The script's run.
+        durability: What a confirmed call waits for.
+        timeout: Seconds that the confirmation may take.
+    """
+    run: Command = ("EVALSHA", call.script.sha, 0, *call.args)
+    if not call.confirm or durability is Durability.MEMORY:
+        return [run]
+    milliseconds = max(1, int(timeout * 1000))
+    if durability is Durability.DISK:
+        return [run, ("WAITAOF", 1, 0, milliseconds)]
+    return [run, ("WAIT", 1, milliseconds)]
+
+
+def check_confirmed(answers: Sequence[Any]) -> None:
+    """Checks the confirmation's answer, if one was asked for.
+
+    Raises:
+        QueueUnavailable: Redis has the write but could not confirm it in time. It isn't taken back: the job may be
+            sent. Calling again with the same idempotency key asks for the confirmation again and can't send twice.
+    """
+    if len(answers) == 1:
+        return
+    confirmed = answers[1]
+    if isinstance(confirmed, redis_errors.ResponseError):
+        reason = f"Redis can't confirm writes: {confirmed}"
+        raise QueueUnavailable(reason)
+    local = confirmed[0] if isinstance(confirmed, list) else confirmed
+    if local < 1:
+        where = "disk" if isinstance(confirmed, list) else "a replica"
+        raise QueueUnavailable(f"the write was not confirmed by {where} in time")
+
+
+def unavailable(error: Exception, address: object) -> QueueUnavailable:
+    """Names the reason for which Redis could not be used.
+
+    Args:
+        error: What redis-py or the network raised.
+        address: Where Redis is, without credentials.
+    """
+    return QueueUnavailable(f"Redis at {address}: {_reason(error)}")
+
+
+def _reason(error: Exception) -> str:
+    text = str(error)
+    match error:
+        case redis_errors.AuthenticationError() | redis_errors.NoPermissionError():
+            return "access refused: check the user name, the password and the ACL"
+        case redis_errors.OutOfMemoryError():
+            return "its memory is full"
+        case redis_errors.ReadOnlyError():
+            return "it is a read-only replica"
+        case redis_errors.BusyLoadingError():
+            return "it is loading its data"
+        case redis_errors.MaxConnectionsError():
+            return "every connection of this process is in use"
+        case TimeoutError() | redis_errors.TimeoutError():
+            return "no answer in time"
+    lowered = text.lower()
+    for sign, reason in _SIGNS:
+        if sign in lowered:
+            return reason
+    if isinstance(error, OSError) and error.errno in errno.errorcode:
+        return errno.errorcode[error.errno]
+    return type(error).__name__ if isinstance(error, OSError) else text[:200]
+
+
+_SIGNS = (
+    ("can't write against a read only", "it is a read-only replica"),
+    ("oom command not allowed", "its memory is full"),
+    ("max number of clients", "it has reached its number of clients"),
+    ("cluster", "it is a cluster, which is not supported"),
+    ("misconf", "it can't write its snapshot and refuses writes (MISCONF)"),
+    ("refused", "connection refused"),
+    ("name or service not known", "the host name can't be resolved"),
+    ("name resolution", "the host name can't be resolved"),
+    ("no address associated", "the host name can't be resolved"),
+    ("certificate verify failed", "the server's certificate can't be verified"),
+    ("hostname mismatch", "the server's certificate is for another name"),
+    ("connection closed by server", "the connection was closed"),
+    ("reset by peer", "the connection was closed"),
+)

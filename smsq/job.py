@@ -1,0 +1,152 @@
+"""What a lookup returns, and how it reads a record.
+
+The record is a Redis hash; its fields, all short so that Redis keeps the hash compact:
+
+``v`` version of the record · ``state`` · ``lane`` · ``batch`` · ``at`` when it was accepted (Redis time, ms) ·
+``m0`` ``m1`` … the message as JSON, in pieces of 60 bytes · ``rules`` version of the rules that the message passed ·
+``expires`` (ms) · ``key`` hash of the idempotency key · ``on_unknown`` · ``token`` the last begin's nonce ·
+``attempts`` calls to the gateway · ``error`` JSON · ``code`` the gateway's · ``message_id`` ``campaign_id``
+``campaign_status`` ``recipient`` once sent · ``done`` when it ended (ms) · ``waiters`` how many block on its end ·
+``asked`` how often it was accepted again
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Self
+
+from smsq.lanes import Lane
+from smsq.states import State
+
+RECORD_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class JobError:
+    """Why a job failed, is unknown, or has not been sent yet.
+
+    Attributes:
+        reason: What happened, in a few words. Never a number, a text or a key.
+        code: The gateway's error code, or None if it gave none.
+        fields: What the gateway, or a rule, says about each parameter, by its API name.
+    """
+
+    reason: str
+    code: int | None = None
+    fields: Mapping[str, str] | None = None
+
+    def __str__(self) -> str:
+        """One line: the code, the reason, the fields."""
+        code = f"code {self.code}: " if self.code is not None else ""
+        fields = "; ".join(f"{name}: {what}" for name, what in (self.fields or {}).items())
+        return f"{code}{self.reason}" + (f" ({fields})" if fields else "")
+
+    def to_json(self) -> str:
+        """Returns what the record stores."""
+        given = {"reason": self.reason, "code": self.code, "fields": dict(self.fields) if self.fields else None}
+        return json.dumps({k: v for k, v in given.items() if v is not None}, ensure_ascii=False, separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Reads what the record stores; anything unreadable becomes the reason "unreadable"."""
+        try:
+            stored = json.loads(text)
+            return cls(str(stored["reason"]), stored.get("code"), stored.get("fields"))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return cls("unreadable")
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job as it was when it was looked up.
+
+    Attributes:
+        id: The job's id, also the Celery task's.
+        state: Where it is in its life.
+        lane: The lane it waits or waited on.
+        batch_id: Its batch, or None.
+        accepted_at: When Redis accepted it.
+        done_at: When it ended, or None.
+        message_id: The gateway's ``messageId``, once sent.
+        campaign_id: The gateway's ``campaignId``, once sent.
+        campaign_status: 1 (waits for moderation) or 2 (sent without), once sent.
+        attempts: How often the gateway was called.
+        error: Why it failed, or why the last try did; None if nothing went wrong.
+    """
+
+    id: str
+    state: State
+    lane: Lane
+    batch_id: str | None
+    accepted_at: datetime
+    done_at: datetime | None = None
+    message_id: int | None = None
+    campaign_id: int | None = None
+    campaign_status: int | None = None
+    attempts: int = 0
+    error: JobError | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns the job as JSON types, for ``--json`` and web answers."""
+        return {
+            "id": self.id,
+            "state": str(self.state),
+            "lane": self.lane,
+            "batchId": self.batch_id,
+            "messageId": self.message_id,
+            "campaignId": self.campaign_id,
+            "status": self.campaign_status,
+            "attempts": self.attempts,
+            "acceptedAt": self.accepted_at.isoformat(timespec="milliseconds"),
+            "doneAt": self.done_at.isoformat(timespec="milliseconds") if self.done_at else None,
+            "error": str(self.error) if self.error else None,
+        }
+
+
+def read_job(job_id: str, now: int, *, batch_cancelled: bool, fields: Sequence[bytes]) -> Job:
+    """Makes a Job of a record.
+
+    A waiting job whose time is over, or whose batch was cancelled, has ended even if no worker has written it yet.
+
+    Args:
+        job_id: The job's id.
+        now: Redis's time, ms.
+        batch_cancelled: Whether its batch was cancelled.
+        fields: The record, field and value in turn.
+
+    Returns:
+        The job. A record that a foreign hand has damaged reads as failed, with that reason.
+    """
+    record = {fields[i].decode(): fields[i + 1].decode(errors="replace") for i in range(0, len(fields) - 1, 2)}
+    try:
+        state = State(record["state"])
+        if state in (State.SCHEDULED, State.QUEUED, State.RETRYING):
+            if batch_cancelled:
+                state = State.CANCELLED
+            elif "expires" in record and int(record["expires"]) <= now:
+                state = State.EXPIRED
+        return Job(
+            id=job_id,
+            state=state,
+            lane=record["lane"],  # type: ignore[arg-type] # what enqueue wrote
+            batch_id=record.get("batch"),
+            accepted_at=_moment(record["at"]),
+            done_at=_moment(record["done"]) if "done" in record else None,
+            message_id=_number(record, "message_id"),
+            campaign_id=_number(record, "campaign_id"),
+            campaign_status=_number(record, "campaign_status"),
+            attempts=_number(record, "attempts") or 0,
+            error=JobError.from_json(record["error"]) if "error" in record else None,
+        )
+    except (KeyError, ValueError):
+        error = JobError.from_json(record["error"]) if "error" in record else JobError("malformed record")
+        return Job(job_id, State.FAILED, "normal", None, datetime.fromtimestamp(now / 1000, UTC), error=error)
+
+
+def _number(record: Mapping[str, str], name: str) -> int | None:
+    return int(record[name]) if name in record else None
+
+
+def _moment(milliseconds: str) -> datetime:
+    return datetime.fromtimestamp(int(milliseconds) / 1000, UTC)

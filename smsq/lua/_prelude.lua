@@ -1,0 +1,149 @@
+-- Shared by every script: the clock, the keys, the record, and the only writers of `due`, of lanes and of `state`.
+--
+-- Invariant (rule 1), kept by every script: a job that isn't final is on its lane once, or has one entry in `due`;
+-- never both, never neither. So a job moves only through `to_lane`, `schedule` and `finish`.
+--
+-- A script reads and checks all that it needs of a job before its first write to it: a script that fails half way is
+-- not rolled back. `read` never raises: it returns nil and a reason for a record that can't be used.
+
+local VERSION = 1     -- of the record; a newer one is left alone for a newer worker
+local CHUNK = 60      -- bytes of message a field: a value over 64 bytes would turn the hash into a table of 820 bytes
+local FINAL = {sent = true, failed = true, unknown = true, expired = true, cancelled = true}
+local DUE = 'smsq:due'
+
+local function clock()
+  local t = redis.call('TIME')
+  return t[1] * 1000 + math.floor(t[2] / 1000)
+end
+
+local function job_key(id) return 'smsq:job:' .. id end
+local function batch_key(batch) return 'smsq:batch:' .. batch end
+
+-- A record's fields as a table, or nil and 'gone' | 'malformed' | 'newer'.
+local FIELDS = {'v', 'state', 'lane', 'batch', 'token', 'expires', 'attempts', 'key', 'waiters', 'message_id', 'rules',
+                'on_unknown', 'at'}
+local function read(id)
+  local values = redis.pcall('HMGET', job_key(id), unpack(FIELDS))
+  if values.err then return nil, 'malformed' end
+  local job = {id = id}
+  for i, field in ipairs(FIELDS) do job[field] = values[i] or nil end
+  if not job.state and not job.v then return nil, redis.call('EXISTS', job_key(id)) == 1 and 'malformed' or 'gone' end
+  local version = tonumber(job.v)
+  if version and version > VERSION then return nil, 'newer' end
+  if not version or not job.state or not job.lane then return nil, 'malformed' end
+  for _, number in ipairs({'expires', 'attempts', 'waiters', 'at'}) do
+    if job[number] and not tonumber(job[number]) then return nil, 'malformed' end
+    job[number] = tonumber(job[number])
+  end
+  job.attempts = job.attempts or 0
+  job.batch = job.batch or ''
+  return job
+end
+
+local function write_message(key, message)
+  local fields, n = {}, 0
+  for i = 1, #message, CHUNK do
+    fields[#fields + 1] = 'm' .. n
+    fields[#fields + 1] = message:sub(i, i + CHUNK - 1)
+    n = n + 1
+  end
+  redis.call('HSET', key, unpack(fields))
+end
+
+local function message_fields(key)
+  local names, values, n = {}, {}, 0
+  while true do
+    local value = redis.call('HGET', key, 'm' .. n)
+    if not value then return names, values end
+    names[n + 1], values[n + 1] = 'm' .. n, value
+    n = n + 1
+  end
+end
+
+local function read_message(key)
+  local _, values = message_fields(key)
+  return table.concat(values)
+end
+
+local function ring(lane)
+  local bell = 'smsq:bell:' .. lane
+  if redis.call('LLEN', bell) == 0 then redis.call('RPUSH', bell, '1') end
+end
+
+-- Puts ids at the end of a lane (or at its front), and takes them out of `due`.
+local function to_lane(lane, batch, ids, front)
+  local push = front and 'LPUSH' or 'RPUSH'
+  redis.call('ZREM', DUE, unpack(ids))
+  if redis.call(push, 'smsq:lane:' .. lane .. ':' .. batch, unpack(ids)) == #ids then
+    redis.call(push, 'smsq:lane:' .. lane, batch)
+  end
+  local turns = {}
+  for i = 1, #ids do turns[i] = '1' end
+  redis.call('RPUSH', 'sms.' .. lane, unpack(turns))
+  ring(lane)
+end
+
+-- Enters a job in `due`: someone must look at it at that moment (Redis time, ms).
+local function schedule(id, at) redis.call('ZADD', DUE, at, id) end
+
+-- A batch's counts follow every change of state; its record goes when its last job has been final for the retention.
+local function count(batch, from, to, now, retention)
+  if batch == '' then return end
+  local key = batch_key(batch)
+  if from then redis.call('HINCRBY', key, from, -1) end
+  redis.call('HINCRBY', key, to, 1)
+  redis.call('HSET', key, 'last', now)
+  if not FINAL[to] then
+    if not from then redis.call('PERSIST', key) end
+    return
+  end
+  local open = 0
+  for _, value in ipairs(redis.call('HMGET', key, 'scheduled', 'queued', 'sending', 'retrying')) do
+    open = open + (tonumber(value or 0) or 0)
+  end
+  if open <= 0 then redis.call('PEXPIRE', key, retention) end
+end
+
+local function set_state(job, to, now, ...)
+  redis.call('HSET', job_key(job.id), 'state', to, ...)
+  if job.state ~= to then count(job.batch, job.state, to, now) end
+  job.state = to
+end
+
+-- Ends a job: out of `due`, kept for the retention, whoever waits is woken. An id that is still on a lane stays there
+-- until `take` drops it. The idempotency key starts to age only now (rule 21).
+local function finish(job, to, now, retention, ...)
+  local key = job_key(job.id)
+  local from = job.state
+  redis.call('ZREM', DUE, job.id)
+  redis.call('HSET', key, 'state', to, 'done', now, ...)
+  redis.call('PEXPIRE', key, retention)
+  if job.key then redis.call('PEXPIRE', 'smsq:key:' .. job.key, retention) end
+  if from ~= to then count(job.batch, from, to, now, retention) end
+  if job.waiters and job.waiters > 0 then
+    for _ = 1, job.waiters do redis.call('RPUSH', 'smsq:wake:' .. job.id, '1') end
+    redis.call('PEXPIRE', 'smsq:wake:' .. job.id, 60000)
+    redis.call('HDEL', key, 'waiters')
+  end
+  job.state = to
+end
+
+-- Puts aside what nobody can do anything with. A person looks at `smsq:parked`.
+local function park(id, reason)
+  redis.call('ZREM', DUE, id)
+  redis.call('HSET', 'smsq:parked', id, reason)
+end
+
+-- Whether a waiting job has ended without anyone having written it: its batch was cancelled, or its time is over.
+local function ended(job, now)
+  if job.batch ~= '' and redis.call('HGET', batch_key(job.batch), 'cancelled') then return 'cancelled' end
+  if job.expires and job.expires <= now then return 'expired' end
+  return nil
+end
+
+-- 'smsq:message:12' and '34' for messageId 1234: buckets of 100 stay small hashes. Ids are strings: Lua's numbers
+-- hold 53 bits.
+local function bucket(kind, id)
+  if #id <= 2 then return 'smsq:' .. kind .. ':0', id end
+  return 'smsq:' .. kind .. ':' .. id:sub(1, -3), id:sub(-2)
+end

@@ -1,0 +1,65 @@
+#!lua flags=no-cluster,allow-oom
+-- Begins taken jobs: `queued` -> `sending`, with a lease in `due` and the caller's nonce as fencing token. From here
+-- on the gateway may have the message.
+--
+-- The nonce is the caller's choice, never a counter (rule 6). A repeat with the same nonce answers the same, with what
+-- is left of the lease (rule 7). A job without an entry in `due` is still, or again, on a lane: refused (rule 3).
+-- A job that has expired or was cancelled with its batch ends here, uncalled. A record that can't be used ends too.
+--
+-- ARGV  nonce, lease (ms), look again (ms), retention (ms), id...
+-- Returns for each id one of
+--   {'begun', message, lane, attempts, lease left (ms), left until it expires (ms, or -1), now (ms), age (ms), rules,
+--    on_unknown}
+--   {'expired'} {'cancelled'}       it ended, now or before
+--   {'final'} {'gone'} {'waiting'} {'taken'} {'newer'}  not ours to begin; nothing changed
+--   {'malformed'}                   it ended as failed, or was parked
+-- Keeps rule 1: a begun job's entry in `due` moves to the end of its lease; an ended one's goes.
+local nonce, lease, again, retention = unpack(ARGV, 1, 4)
+lease = tonumber(lease)
+local now = clock()
+
+local function reject(id)
+  if redis.pcall('HSET', job_key(id), 'error', '{"reason":"malformed record"}').err then
+    park(id, 'not a hash')
+    return
+  end
+  redis.call('HSETNX', job_key(id), 'v', VERSION)
+  finish({id = id, batch = ''}, 'failed', now, retention)
+end
+
+local function begin(id)
+  local job, why = read(id)
+  if why == 'newer' then
+    redis.call('ZADD', DUE, 'XX', now + again, id)
+    return {'newer'}
+  end
+  if why == 'malformed' then reject(id) end
+  if why then return {why} end
+  if FINAL[job.state] then
+    return {(job.state == 'expired' or job.state == 'cancelled') and job.state or 'final'}
+  end
+  local due = redis.call('ZSCORE', DUE, id)
+  if not due then return {'waiting'} end
+  local attempts, until_lease = job.attempts, lease
+  if job.state == 'sending' and job.token == nonce then
+    until_lease = due - now
+  elseif job.state ~= 'queued' then
+    return {'taken'}
+  else
+    local how = ended(job, now)
+    if how then
+      finish(job, how, now, retention)
+      return {how}
+    end
+    attempts = attempts + 1
+    set_state(job, 'sending', now, 'token', nonce, 'attempts', attempts)
+    schedule(id, now + lease)
+  end
+  return {'begun', read_message(job_key(id)), job.lane, attempts, until_lease,
+          job.expires and job.expires - now or -1, now, now - (job.at or now), job.rules or '',
+          job.on_unknown or ''}
+end
+
+local answers = {}
+for i = 5, #ARGV do answers[#answers + 1] = begin(ARGV[i]) end
+return answers

@@ -1,0 +1,65 @@
+#!lua flags=no-cluster
+-- Accepts jobs: writes each record and puts it on its lane (or into `due`, for later), in one step.
+--
+-- Refused as a whole when memory is full (no allow-oom): nothing is accepted that can't be kept.
+-- Repeatable: a job whose id exists already is answered as the first time. Each answer follows a write to the job's
+-- record, so that a WAIT on this connection confirms it (rule 23).
+--
+-- ARGV  lane, batch ('' = none), send_at (unix ms or ''), expires_in (ms or ''), on_unknown ('' = ask), rules version,
+--       then for each job: id, message, key hash ('' = none), content hash ('' = none)
+-- Returns for each job
+--   {'accepted', id, now, state}
+--   {'known', id, now, cancelled batch?, field, value, ...}   the same key and content: that job's record
+--   {'conflict', id}                            the key belongs to another content
+-- Keeps rule 1: a new job is on its lane once, or once in `due`.
+local lane, batch, send_at, expires_in, on_unknown, rules = unpack(ARGV, 1, 6)
+local now = clock()
+local later = tonumber(send_at)
+local state = later and later > now and 'scheduled' or 'queued'
+local answers, waiting = {}, {}
+local cancelled = batch ~= '' and redis.call('HGET', batch_key(batch), 'cancelled')
+
+local function known(id)
+  redis.call('HINCRBY', job_key(id), 'asked', 1)
+  local answer = {'known', id, now, 0}
+  local b = redis.call('HGET', job_key(id), 'batch')
+  if b and redis.call('HGET', batch_key(b), 'cancelled') then answer[4] = 1 end
+  for _, value in ipairs(redis.call('HGETALL', job_key(id))) do answer[#answer + 1] = value end
+  return answer
+end
+
+for i = 7, #ARGV, 4 do
+  local id, message, key_hash, content = unpack(ARGV, i, i + 3)
+  local owner, owned = nil, nil
+  if key_hash ~= '' then
+    owned = redis.call('GET', 'smsq:key:' .. key_hash)
+    if owned then owner = owned:match('^%S+') end
+  end
+  if owned and owned ~= owner .. ' ' .. content then
+    answers[#answers + 1] = {'conflict', owner}
+  elseif owner and redis.call('EXISTS', job_key(owner)) == 1 then
+    answers[#answers + 1] = known(owner)
+  elseif redis.call('EXISTS', job_key(id)) == 1 then
+    answers[#answers + 1] = known(id)
+  else
+    local fields = {'v', VERSION, 'state', state, 'lane', lane, 'at', now, 'rules', rules}
+    local function add(name, value) fields[#fields + 1] = name; fields[#fields + 1] = value end
+    if batch ~= '' then add('batch', batch) end
+    if expires_in ~= '' then add('expires', now + tonumber(expires_in)) end
+    if on_unknown ~= '' then add('on_unknown', on_unknown) end
+    if key_hash ~= '' then
+      add('key', key_hash)
+      redis.call('SET', 'smsq:key:' .. key_hash, id .. ' ' .. content)
+    end
+    redis.call('HSET', job_key(id), unpack(fields))
+    write_message(job_key(id), message)
+    if batch ~= '' then
+      redis.call('HSETNX', batch_key(batch), 'first', now)
+      count(batch, nil, state, now)
+    end
+    if state == 'scheduled' then schedule(id, later) else waiting[#waiting + 1] = id end
+    answers[#answers + 1] = {'accepted', id, now, cancelled and 'cancelled' or state}
+  end
+end
+if #waiting > 0 then to_lane(lane, batch, waiting) end
+return answers

@@ -1,0 +1,29 @@
+#!lua flags=no-cluster,allow-oom
+-- Cancels up to `limit` jobs that wait on a lane, oldest first (`celery purge`). Nothing is orphaned: an id leaves the
+-- lane only with its job ended.
+--
+-- ARGV  lane, limit, retention (ms)
+-- Returns {ids taken off the lane, jobs cancelled}
+local lane, limit, retention = unpack(ARGV)
+local now = clock()
+local batch = redis.call('LINDEX', 'smsq:lane:' .. lane, 0)
+if not batch then
+  redis.call('DEL', 'sms.' .. lane)
+  return {0, 0}
+end
+local waiting, cancelled = 'smsq:lane:' .. lane .. ':' .. batch, 0
+local ids = redis.call('LPOP', waiting, limit) or {}
+if #ids > 0 then redis.call('LPOP', 'sms.' .. lane, #ids) end
+if redis.call('EXISTS', waiting) == 0 then redis.call('LPOP', 'smsq:lane:' .. lane) end
+for _, id in ipairs(ids) do
+  local job, why = read(id)
+  if why == 'newer' then
+    redis.call('ZADD', DUE, 'NX', now, id)
+  elseif why == 'malformed' then
+    park(id, why)
+  elseif job and job.state == 'queued' and not redis.call('ZSCORE', DUE, id) then
+    finish(job, 'cancelled', now, retention)
+    cancelled = cancelled + 1
+  end
+end
+return {#ids, cancelled}

@@ -1,0 +1,9 @@
+#!lua flags=no-cluster
+-- Registers one who will block on `smsq:wake:<id>` until the job ends.
+--
+-- ARGV  id
+-- Returns 1 if the job has not ended (whoever ends it wakes as many as have registered), else 0
+local job = read(ARGV[1])
+if not job or FINAL[job.state] or ended(job, clock()) then return 0 end
+redis.call('HINCRBY', job_key(job.id), 'waiters', 1)
+return 1

@@ -1,0 +1,413 @@
+"""SmsQueue: what a web application uses to enqueue messages and to look them up.
+
+Threads and event loops share every rule: both prepare the same calls here, and differ in who runs them.
+"""
+
+import asyncio
+import base64
+import re
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from hashlib import blake2b
+from itertools import islice
+from typing import Any, Literal, Self, overload
+
+from smsq import keys, ledger, message
+from smsq.async_connection import AsyncRunner
+from smsq.batch import Batch, read_batch
+from smsq.connection import SyncRunner
+from smsq.errors import IdempotencyConflict, InvalidSms
+from smsq.job import Job
+from smsq.lanes import LANES, Lane
+from smsq.message import Sms
+from smsq.scripts import Call
+from smsq.settings import Settings
+
+#: Seconds within which every method answers or raises (`wait` and `await_result` add their own time).
+DEADLINE = 2.0
+#: What is kept of it for the way back, so that the promise holds on a busy machine.
+_TIMEOUT = DEADLINE - 0.2
+#: Jobs that `enqueue_many` hands to Redis at once: one script of about a millisecond.
+CHUNK = 500
+#: Seconds after which one who waits looks again by himself.
+_LOOK = 5.0
+
+_BATCH_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@/+-]{0,63}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Lookup:
+    kind: Literal["job", "message", "campaign"]
+    identifier: str
+
+
+class SmsQueue:
+    """The queue, as web applications see it. Cheap to make, thread-safe, fork-safe; connects when it is used.
+
+    Args:
+        url: Where Redis is (`SMSQ_REDIS_URL`); None reads the environment.
+        settings: Other settings than the environment's.
+
+    Raises:
+        ConfigurationError: A setting is wrong.
+    """
+
+    def __init__(self, url: str | None = None, *, settings: Settings | None = None) -> None:
+        given = settings or (Settings.load() if url is None else Settings.load(redis_url=url))
+        self.settings = given.model_copy(update={"redis_url": url}) if settings and url else given
+        self._sync = SyncRunner(self.settings.address, self.settings.durability)
+        self._async: dict[asyncio.AbstractEventLoop, AsyncRunner] = {}
+        self._lock = threading.Lock()
+
+    @classmethod
+    def from_env(cls) -> Self:
+        """Makes a queue from the environment and a `.env` file.
+
+        Raises:
+            ConfigurationError: A variable is wrong.
+        """
+        return cls()
+
+    # -- enqueue
+
+    def enqueue(
+        self,
+        sms: Sms,
+        *,
+        lane: Lane = "normal",
+        batch_id: str | None = None,
+        idempotency_key: str | None = None,
+        send_at: datetime | None = None,
+        expires_in: float | None = None,
+        on_unknown: Literal["ask", "resend"] = "ask",
+    ) -> Job:
+        """Accepts a message: when this returns, it will be sent once, or end in a state that says why.
+
+        Args:
+            sms: The message.
+            lane: ``urgent``, ``normal`` or ``bulk``.
+            batch_id: A name to count and cancel jobs by: letters, digits and ``. _ : @ / + -``, 64 at most.
+            idempotency_key: The same key with the same content gives the same job, enqueued once.
+            send_at: An aware datetime; the job waits until then.
+            expires_in: Seconds after which the gateway isn't called any more.
+            on_unknown: What happens when an answer is lost: ``ask`` the gateway, or ``resend`` at once.
+
+        Returns:
+            The job. With a key that is known, the job as it is now.
+
+        Raises:
+            InvalidSms: The message, or an option, breaks a rule; nothing was enqueued.
+            IdempotencyConflict: The key was used with another content; nothing was enqueued.
+            QueueUnavailable: Redis didn't confirm within two seconds. The job may have been accepted: with the same
+                idempotency key, calling again can't send twice.
+        """
+        call = self._enqueue_call(sms, self._options(lane, batch_id, send_at, expires_in, on_unknown), idempotency_key)
+        return _accepted(self._sync.run(call, _TIMEOUT)[0])
+
+    async def aenqueue(
+        self,
+        sms: Sms,
+        *,
+        lane: Lane = "normal",
+        batch_id: str | None = None,
+        idempotency_key: str | None = None,
+        send_at: datetime | None = None,
+        expires_in: float | None = None,
+        on_unknown: Literal["ask", "resend"] = "ask",
+    ) -> Job:
+        """Like `enqueue`, for async handlers; never blocks the event loop."""
+        call = self._enqueue_call(sms, self._options(lane, batch_id, send_at, expires_in, on_unknown), idempotency_key)
+        return _accepted((await self._runner().run(call, _TIMEOUT))[0])
+
+    @overload
+    def enqueue_many(
+        self,
+        messages: Iterable[Sms | Mapping[str, Any]],
+        *,
+        lane: Lane = ...,
+        batch_id: str | None = ...,
+        idempotency_key: Callable[[Sms], str] | None = ...,
+        send_at: datetime | None = ...,
+        expires_in: float | None = ...,
+        on_unknown: Literal["ask", "resend"] = ...,
+        on_invalid: Literal["raise"] = ...,
+    ) -> Iterator[Job]: ...
+
+    @overload
+    def enqueue_many(
+        self,
+        messages: Iterable[Sms | Mapping[str, Any]],
+        *,
+        lane: Lane = ...,
+        batch_id: str | None = ...,
+        idempotency_key: Callable[[Sms], str] | None = ...,
+        send_at: datetime | None = ...,
+        expires_in: float | None = ...,
+        on_unknown: Literal["ask", "resend"] = ...,
+        on_invalid: Literal["yield"],
+    ) -> Iterator[Job | InvalidSms]: ...
+
+    def enqueue_many(
+        self,
+        messages: Iterable[Sms | Mapping[str, Any]],
+        *,
+        lane: Lane = "normal",
+        batch_id: str | None = None,
+        idempotency_key: Callable[[Sms], str] | None = None,
+        send_at: datetime | None = None,
+        expires_in: float | None = None,
+        on_unknown: Literal["ask", "resend"] = "ask",
+        on_invalid: Literal["raise", "yield"] = "raise",
+    ) -> Iterator[Job] | Iterator[Job | InvalidSms]:
+        """Accepts many messages, hundreds in a round trip, lazily: nothing happens until the jobs are asked for.
+
+        Args:
+            messages: Messages, or mappings in the API's shape (as `Sms.model_validate` takes them), from any iterable.
+            lane: As in `enqueue`.
+            batch_id: As in `enqueue`.
+            idempotency_key: Makes a key of each message: with it, calling again after `QueueUnavailable` is safe.
+            send_at: As in `enqueue`.
+            expires_in: As in `enqueue`.
+            on_unknown: As in `enqueue`.
+            on_invalid: ``raise`` stops at the first message that breaks a rule, after all before it were enqueued;
+                ``yield`` yields the `InvalidSms` in the job's place and goes on.
+
+        Yields:
+            The jobs, in order.
+
+        Raises:
+            InvalidSms: As `on_invalid` says; or an option breaks a rule.
+            IdempotencyConflict: As in `enqueue`, after all before it were enqueued.
+            QueueUnavailable: As in `enqueue`; the jobs yielded so far were accepted.
+        """
+        options = self._options(lane, batch_id, send_at, expires_in, on_unknown)
+        return self._enqueue_chunks(iter(messages), options, idempotency_key, on_invalid)
+
+    def _enqueue_chunks(
+        self,
+        messages: Iterator[Sms | Mapping[str, Any]],
+        options: ledger.Options,
+        key_of: Callable[[Sms], str] | None,
+        on_invalid: Literal["raise", "yield"],
+    ) -> Iterator[Job | InvalidSms]:
+        while chunk := list(islice(messages, CHUNK)):
+            places: list[ledger.NewJob | InvalidSms] = []
+            for each in chunk:
+                try:
+                    sms = each if isinstance(each, Sms) else Sms.model_validate(each)
+                    places.append(self._new_job(sms, key_of(sms) if key_of else None))
+                except InvalidSms as invalid:
+                    places.append(invalid)
+                    if on_invalid == "raise":
+                        break
+            new = [place for place in places if isinstance(place, ledger.NewJob)]
+            answers = iter(self._sync.run(ledger.enqueue(new, options, message.RULES_VERSION), _TIMEOUT) if new else [])
+            for place in places:
+                if isinstance(place, ledger.NewJob):
+                    yield _accepted(next(answers))
+                elif on_invalid == "yield":
+                    yield place
+                else:
+                    raise place
+
+    def _enqueue_call(self, sms: Sms, options: ledger.Options, key: str | None) -> Call[list[Job | ledger.Conflict]]:
+        return ledger.enqueue([self._new_job(sms, key)], options, message.RULES_VERSION)
+
+    def _new_job(self, sms: Sms, key: str | None) -> ledger.NewJob:
+        settings = self.settings
+        prepared = message.prepare(sms, zone=settings.zone, now=time.time(), max_segments=settings.max_segments)
+        if key is None:
+            return ledger.NewJob(_new_id(), message.dump(prepared))
+        if not isinstance(key, str) or not 1 <= len(key) <= 255:
+            raise InvalidSms({"idempotency_key": "must be 1 to 255 characters"})
+        key_hash = blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+        return ledger.NewJob(_new_id(), message.dump(prepared), key_hash, message.content_hash(prepared))
+
+    def _options(
+        self,
+        lane: Lane,
+        batch_id: str | None,
+        send_at: datetime | None,
+        expires_in: float | None,
+        on_unknown: Literal["ask", "resend"],
+    ) -> ledger.Options:
+        wrong: dict[str, str] = {}
+        if lane not in LANES:
+            wrong["lane"] = f"must be one of {', '.join(LANES)}"
+        if batch_id is not None and not (isinstance(batch_id, str) and _BATCH_ID.fullmatch(batch_id)):
+            wrong["batch_id"] = "must be 1 to 64 letters, digits and . _ : @ / + -, and begin with a letter or digit"
+        if send_at is not None and not (
+            isinstance(send_at, datetime) and send_at.tzinfo and send_at.utcoffset() is not None
+        ):
+            wrong["send_at"] = "must be a datetime with a time zone"
+        if expires_in is not None and not _is_seconds(expires_in):
+            wrong["expires_in"] = "must be a number of seconds above 0, at most 366 days"
+        if on_unknown not in ("ask", "resend"):
+            wrong["on_unknown"] = "must be 'ask' or 'resend'"
+        if wrong:
+            raise InvalidSms(wrong)
+        return ledger.Options(
+            lane,
+            batch_id or "",
+            None if send_at is None else int(send_at.timestamp() * 1000),
+            None if expires_in is None else max(1, int(expires_in * 1000)),
+            on_unknown,
+        )
+
+    # -- look up and wait
+
+    @overload
+    def lookup(self, job_id: str, /) -> Job | None: ...
+    @overload
+    def lookup(self, *, message_id: int) -> Job | None: ...
+    @overload
+    def lookup(self, *, campaign_id: int) -> Job | None: ...
+
+    def lookup(
+        self, job_id: str | None = None, /, *, message_id: int | None = None, campaign_id: int | None = None
+    ) -> Job | None:
+        """Looks a job up by its id, or by the gateway's ``messageId`` or ``campaignId``.
+
+        Returns:
+            The job as it is now, or None if it isn't known (never was, or is older than the retention).
+
+        Raises:
+            QueueUnavailable: Redis didn't answer within two seconds.
+        """
+        return self._sync.run(_lookup_call(job_id, message_id, campaign_id), _TIMEOUT)
+
+    async def alookup(
+        self, job_id: str | None = None, /, *, message_id: int | None = None, campaign_id: int | None = None
+    ) -> Job | None:
+        """Like `lookup`, for async handlers."""
+        return await self._runner().run(_lookup_call(job_id, message_id, campaign_id), _TIMEOUT)
+
+    def wait(self, job_id: str, timeout: float) -> Job | None:
+        """Waits until a job is final; woken at once when it is.
+
+        Args:
+            job_id: The job's id.
+            timeout: Seconds to wait at most.
+
+        Returns:
+            The job, final or not when time is up; None if it isn't known.
+
+        Raises:
+            QueueUnavailable: Redis can't be reached.
+        """
+        deadline = time.monotonic() + timeout
+        job = self.lookup(job_id)
+        if job is None or job.state.final or not self._sync.run(ledger.watch(job_id), _TIMEOUT):
+            return self.lookup(job_id) if job and not job.state.final else job
+        while job and not job.state.final and (left := deadline - time.monotonic()) > 0:
+            if not self._sync.block(keys.wake(job_id), min(left, _LOOK)):
+                time.sleep(max(0.0, min(0.1, deadline - time.monotonic())))  # too many wait: look now and then
+            job = self.lookup(job_id)
+        return job
+
+    async def await_result(self, job_id: str, timeout: float) -> Job | None:  # noqa: ASYNC109 - the twin of `wait`
+        """Like `wait`, for async code."""
+        runner, loop = self._runner(), asyncio.get_running_loop()
+        deadline = loop.time() + timeout
+        job = await self.alookup(job_id)
+        if job is None or job.state.final or not await runner.run(ledger.watch(job_id), _TIMEOUT):
+            return await self.alookup(job_id) if job and not job.state.final else job
+        while job and not job.state.final and (left := deadline - loop.time()) > 0:
+            await runner.block(keys.wake(job_id), min(left, _LOOK))
+            job = await self.alookup(job_id)
+        return job
+
+    def batch(self, batch_id: str) -> Batch | None:
+        """Returns a batch's counts by state, or None if it isn't known.
+
+        Raises:
+            QueueUnavailable: Redis didn't answer within two seconds.
+        """
+        return read_batch(batch_id, self._sync.run(ledger.batch(batch_id), _TIMEOUT))
+
+    # -- cancel
+
+    @overload
+    def cancel(self, job_id: str, /) -> bool: ...
+    @overload
+    def cancel(self, *, batch_id: str) -> int: ...
+
+    def cancel(self, job_id: str | None = None, /, *, batch_id: str | None = None) -> bool | int:
+        """Stops a job, or all waiting jobs of a batch by one write.
+
+        Returns:
+            For a job: True if it was stopped before the gateway was called. For a batch: how many jobs were waiting.
+
+        Raises:
+            QueueUnavailable: Redis didn't confirm within two seconds; calling again is safe.
+        """
+        if batch_id is not None:
+            return max(0, self._sync.run(ledger.cancel_batch(batch_id), _TIMEOUT))
+        return self._sync.run(self._cancel_call(job_id), _TIMEOUT) == "cancelled"
+
+    async def acancel(self, job_id: str) -> bool:
+        """Like `cancel` of a job, for async handlers."""
+        return await self._runner().run(self._cancel_call(job_id), _TIMEOUT) == "cancelled"
+
+    def _cancel_call(self, job_id: str | None) -> Call[ledger.CancelWord]:
+        return ledger.cancel(_job_id(job_id), retention=self.settings.retention_ms)
+
+    # -- connections
+
+    def _runner(self) -> AsyncRunner:
+        """The running loop's connections; those of loops that have ended are dropped."""
+        loop = asyncio.get_running_loop()
+        runner = self._async.get(loop)
+        if runner is None:
+            with self._lock:
+                for other in [each for each in self._async if each.is_closed()]:
+                    self._async.pop(other).abandon()
+                runner = self._async[loop] = AsyncRunner(self.settings.address, self.settings.durability)
+        return runner
+
+    def close(self) -> None:
+        """Closes the connections that threads used. The queue can be used again afterwards."""
+        self._sync.close()
+
+    async def aclose(self) -> None:
+        """Closes the connections of the running event loop, and those that threads used."""
+        if runner := self._async.pop(asyncio.get_running_loop(), None):
+            await runner.close()
+        self.close()
+
+
+def _accepted(answer: Job | ledger.Conflict) -> Job:
+    if isinstance(answer, ledger.Conflict):
+        raise IdempotencyConflict(f"the idempotency key belongs to job {answer.job_id}, which has another content")
+    return answer
+
+
+def _lookup_call(job_id: str | None, message_id: int | None, campaign_id: int | None) -> Call[Job | None]:
+    if message_id is not None:
+        return ledger.lookup("message", str(int(message_id)))
+    if campaign_id is not None:
+        return ledger.lookup("campaign", str(int(campaign_id)))
+    return ledger.lookup("job", _job_id(job_id))
+
+
+def _job_id(job_id: str | None) -> str:
+    if not isinstance(job_id, str):
+        raise TypeError("a job id is needed")
+    return job_id
+
+
+def _new_id() -> str:
+    """A job's id: 20 characters of a to z and 2 to 7, 96 random bits."""
+    return base64.b32encode(secrets.token_bytes(12))[:20].decode().lower()
+
+
+def _is_seconds(value: object) -> bool:
+    return (
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and 0 < value <= timedelta(days=366).total_seconds()
+    )

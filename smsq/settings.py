@@ -1,0 +1,102 @@
+"""The settings that both sides need, from the environment and a `.env` file. The worker's own are in `config`.
+
+Each field says what it is, its unit and why its default; the README's table is compared with these by a test.
+"""
+
+import re
+from typing import Annotated, Any, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AfterValidator, Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from smsq.address import Address
+from smsq.durability import Durability
+from smsq.errors import ConfigurationError
+
+
+def _address(url: str) -> str:
+    try:
+        Address.parse(url)
+    except ConfigurationError as error:
+        raise ValueError(error.problems[0].removeprefix("SMSQ_REDIS_URL: ")) from None
+    return url
+
+
+def _zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError("is not the name of a time zone, such as Asia/Almaty") from None
+    return name
+
+
+class Settings(BaseSettings):
+    """What producers and workers share."""
+
+    model_config = SettingsConfigDict(env_prefix="SMSQ_", env_file=".env", extra="ignore", frozen=True)
+
+    redis_url: Annotated[str, AfterValidator(_address)] = Field(
+        default="redis://127.0.0.1:6379/0",
+        repr=False,
+        description="Broker, job ledger and result backend: redis://, rediss://, unix:// or sentinel://",
+    )
+    timezone: Annotated[str, AfterValidator(_zone)] = Field(
+        default="Asia/Almaty", description="The account's time zone: deferredToTs, and times in the gateway's answers"
+    )
+    durability: Durability = Field(
+        default=Durability.MEMORY,
+        description="What “accepted” waits for: memory, disk (append-only file synced), replica (one has it)",
+    )
+    retention_days: float = Field(
+        default=7, gt=0, le=3650, description="How long finished jobs, and their idempotency keys, are kept, in days"
+    )
+    max_segments: int = Field(
+        default=10, ge=1, le=255, description="Longest text that is accepted, in billed segments: each one costs money"
+    )
+
+    @classmethod
+    def load(cls, **given: Any) -> Self:  # noqa: ANN401 - pydantic's own signature
+        """Reads the environment; what is given here comes first.
+
+        Raises:
+            ConfigurationError: One line for each variable that is wrong.
+        """
+        try:
+            return cls(**given)
+        except ValidationError as error:
+            raise ConfigurationError(_problems(cls, error)) from None
+
+    @property
+    def address(self) -> Address:
+        """`SMSQ_REDIS_URL`, read."""
+        return Address.parse(self.redis_url)
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """`SMSQ_TIMEZONE`, read."""
+        return ZoneInfo(self.timezone)
+
+    @property
+    def retention_ms(self) -> int:
+        """`SMSQ_RETENTION_DAYS` in milliseconds."""
+        return max(1000, int(self.retention_days * 86_400_000))
+
+
+def variable(settings: type[Settings], field: str) -> str:
+    """Returns the environment variable of a field."""
+    alias = settings.model_fields[field].validation_alias if field in settings.model_fields else None
+    if isinstance(alias, str):
+        return alias
+    return (str(settings.model_config.get("env_prefix", "")) + field).upper()
+
+
+def _problems(settings: type[Settings], error: ValidationError) -> list[str]:
+    """One line for each variable: its name and what is wrong, never its value (it may be a secret)."""
+    lines: dict[str, str] = {}
+    for problem in error.errors(include_url=False, include_input=False):
+        field = str(problem["loc"][0]) if problem["loc"] else ""
+        name = field if field.isupper() else variable(settings, field)
+        what = "is required" if problem["type"] == "missing" else re.sub(r"^Value error, ", "", problem["msg"])
+        lines.setdefault(name, f"{name}: {what}")
+    return list(lines.values())

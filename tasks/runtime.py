@@ -1,0 +1,145 @@
+"""What a process needs to send: its event loop, the ledger, the gateway's client, the slots. Made after a fork."""
+
+import asyncio
+import os
+import secrets
+import threading
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+import structlog
+
+from config.settings import WorkerSettings
+from smsq import ledger
+from smsq.async_connection import AsyncRunner
+from smsq.errors import QueueUnavailable
+from smsq.gateway.client import Client
+from smsq.ledger import Begun, Settlement, SettleWord
+from tasks.batching import Batcher
+from tasks.loop import LoopThread
+from tasks.slots import Slots
+
+T = TypeVar("T")
+log = structlog.stdlib.get_logger("smsq.ledger")
+
+#: Seconds that one try of a ledger's call may take, and between tries while Redis is away.
+_TRY = 5.0
+_PAUSE = 0.5
+
+
+class Stopped(Exception):  # noqa: N818 - not an error
+    """The worker stops and Redis is away: nothing more can be done for the job here."""
+
+
+class Lease:
+    """Until when a call may start, on this machine's clock that also counts while it is suspended (rule 8)."""
+
+    __slots__ = ("start_by", "token")
+
+    def __init__(self, token: str, asked_at: float, begun: Begun, call_timeout: float) -> None:
+        """Measures what is left from before `begin` was sent; a call must fit into it whole."""
+        self.token = token
+        left = begun.lease_left / 1000 - call_timeout - 1.0
+        if begun.expires_left is not None:
+            left = min(left, begun.expires_left / 1000)
+        self.start_by = asked_at + left
+
+
+class Runtime:
+    """A process's means to send.
+
+    Args:
+        settings: The worker's settings.
+    """
+
+    def __init__(self, settings: WorkerSettings) -> None:
+        self.settings = settings
+        self.thread = LoopThread()
+        self.slots = Slots()
+        self.stopping = self.thread.run(self._make())
+
+    async def _make(self) -> asyncio.Event:
+        settings = self.settings
+        self.runner = AsyncRunner(settings.address, settings.durability)
+        self.gateway = Client(
+            str(settings.api_url).rstrip("/"),
+            settings.api_key,
+            connections=10_000,
+            connect_timeout=settings.connect_timeout,
+            total_timeout=settings.call_timeout,
+        )
+        self._begin = Batcher(self._begin_batch)
+        self._settle = Batcher(self._settle_batch)
+        return asyncio.Event()
+
+    async def begin(self, job_id: str) -> tuple[Begun, Lease]:
+        """Begins a job, together with all others that arrive meanwhile.
+
+        Raises:
+            Stopped: The worker stops and Redis is away.
+        """
+        return await self._begin(job_id)
+
+    async def _begin_batch(self, job_ids: Sequence[str]) -> list[tuple[Begun, Lease]]:
+        settings = self.settings
+        nonce = secrets.token_urlsafe(9)
+        asked_at = time.clock_gettime(time.CLOCK_BOOTTIME)
+        call = ledger.begin(job_ids, nonce, lease=int(settings.lease * 1000), retention=settings.retention_ms)
+        answers = await self._persist(lambda: self.runner.run(call, _TRY))
+        return [(begun, Lease(nonce, asked_at, begun, settings.call_timeout)) for begun in answers]
+
+    async def settle(self, settlement: Settlement) -> SettleWord:
+        """Settles a job, together with all others that end meanwhile. Tries until Redis has it.
+
+        Raises:
+            Stopped: The worker stops and Redis is away: the outcome is lost to the ledger.
+        """
+        return await self._settle(settlement)
+
+    async def _settle_batch(self, settlements: Sequence[Settlement]) -> list[SettleWord]:
+        call = ledger.settle(settlements, retention=self.settings.retention_ms)
+        return await self._persist(lambda: self.runner.run(call, _TRY))
+
+    async def _persist(self, run: Callable[[], Awaitable[T]]) -> T:
+        """Repeats a call until Redis answers it; every script answers a repeat as it answered the first time."""
+        told = False
+        while True:
+            try:
+                return await run()
+            except QueueUnavailable as error:
+                if not told:
+                    log.warning("ledger.unavailable", reason=str(error))
+                    told = True
+                if self.stopping.is_set():
+                    raise Stopped from error
+            await asyncio.sleep(_PAUSE)
+
+    def stop(self) -> None:
+        """Tells all that waits to end: no call starts any more. Thread-safe."""
+        self.thread.loop.call_soon_threadsafe(self.stopping.set)
+
+    def close(self) -> None:
+        """Closes connections and stops the loop."""
+        self.thread.run(self._close())
+        self.thread.stop()
+
+    async def _close(self) -> None:
+        await self.gateway.close()
+        await self.runner.close()
+
+
+_lock = threading.Lock()
+_runtime: Runtime | None = None
+_pid = 0
+
+
+def runtime() -> Runtime:
+    """Returns this process's runtime, made when it is first needed; a forked child makes its own."""
+    global _runtime, _pid  # noqa: PLW0603 - one for each process, and Celery gives a task no place of its own
+    if _runtime is None or _pid != os.getpid():
+        with _lock:
+            if _runtime is None or _pid != os.getpid():
+                _runtime = Runtime(WorkerSettings.load())
+                _pid = os.getpid()
+    return _runtime

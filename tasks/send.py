@@ -1,0 +1,139 @@
+"""The life of one job in a worker: begin, call, decide, settle."""
+
+from typing import Any, NoReturn
+
+import structlog
+from celery import Task, shared_task
+from celery.exceptions import Ignore, Retry
+
+from smsq.deferral import who_defers
+from smsq.errors import InvalidSms, SmsNotSent, SmsUnknown
+from smsq.gateway.answers import NOT_CALLED, Outcome
+from smsq.job import JobError
+from smsq.lanes import TASK_NAME
+from smsq.ledger import Begun, Settlement
+from smsq.message import RULES_VERSION, api_form, load
+from smsq.privacy import mask_recipient
+from smsq.sms import Sms
+from smsq.states import State
+from tasks.calling import call
+from tasks.decide import decide
+from tasks.runtime import Lease, Runtime, Stopped, runtime
+
+log = structlog.stdlib.get_logger("smsq.send")
+
+
+@shared_task(name=TASK_NAME, bind=True, ignore_result=False)
+def send(self: Task) -> dict[str, int]:
+    """Sends the job whose id is the task's.
+
+    Returns:
+        ``campaignId``, ``messageId`` and ``status``.
+
+    Raises:
+        SmsNotSent: The job failed.
+        SmsUnknown: The gateway may have it.
+        Retry: It waits in the ledger's schedule.
+        Ignore: It isn't this worker's, or ended before it was called.
+    """
+    process = runtime()
+    settled, sms = process.thread.run(deliver(process, self.request.id))
+    return _to_celery(self, settled, sms)
+
+
+async def deliver(process: Runtime, job_id: str) -> tuple[Settlement, Sms | None]:
+    """Takes one job from begin to settle.
+
+    Returns:
+        What was written to the ledger, and the message if it could be read.
+
+    Raises:
+        Ignore: Nothing was to be done, or the ledger knows better.
+    """
+    structlog.contextvars.bind_contextvars(job_id=job_id)
+    try:
+        begun, lease = await process.begin(job_id)
+        if begun.word != "begun":
+            _not_ours(begun)
+        structlog.contextvars.bind_contextvars(attempt=begun.attempts)
+        settlement, sms = await _attempt(process, job_id, begun, lease)
+        word = await process.settle(settlement)
+    except Stopped:
+        log.error("job.abandoned", reason="the worker stopped while Redis was away")  # noqa: TRY400 - no traceback
+        raise Ignore from None
+    if word != "settled":
+        log.error("job.settled_by_another", word=word, wanted=settlement.to, ids=settlement.ids)
+        raise Ignore
+    _log_end(settlement, sms)
+    return settlement, sms
+
+
+async def _attempt(process: Runtime, job_id: str, begun: Begun, lease: Lease) -> tuple[Settlement, Sms | None]:
+    """Reads the message, calls the gateway unless it must wait, and decides."""
+    settings = process.settings
+    try:
+        sms = load(begun.message, trusted=begun.rules == str(RULES_VERSION))
+    except InvalidSms as invalid:
+        error = JobError("the message breaks a rule", fields=invalid.errors)
+        return Settlement(job_id, lease.token, State.FAILED, error=error), None
+    who = who_defers(sms.deferred_to, now=begun.now / 1000)
+    if who == "ledger" and sms.deferred_to:
+        at = int(sms.deferred_to.timestamp() * 1000)
+        return Settlement(job_id, lease.token, State.SCHEDULED, at=at), sms
+    form = api_form(sms, zone=settings.zone, token=f"#{job_id}", deferred=who == "gateway")
+
+    async def one_call() -> Outcome:
+        async with process.slots.slot(begun.lane):
+            if process.stopping.is_set():
+                return NOT_CALLED
+            return await process.gateway.send_sms(form, start_by=lease.start_by)
+
+    outcome, calls = await call(one_call, window=settings.retry_window, stopping=process.stopping)
+    return decide(job_id, lease.token, begun, sms, outcome, calls, give_up_after=settings.give_up_after), sms
+
+
+def _not_ours(begun: Begun) -> NoReturn:
+    """A hint for a job that this worker has nothing to do with is normal; one for a record it can't read isn't."""
+    if begun.word == "malformed":
+        log.error("job.malformed")
+    elif begun.word in ("expired", "cancelled"):
+        log.info(f"job.{begun.word}")
+        raise _Revoked(begun.word)
+    else:
+        log.debug("job.dropped", word=begun.word)
+    raise Ignore
+
+
+class _Revoked(Ignore):
+    """The job ended before it was called; Celery's monitors are told."""
+
+
+def _log_end(settlement: Settlement, sms: Sms | None) -> None:
+    """One line for each job's end, or for the reason why it waits."""
+    fields: dict[str, Any] = {}
+    if sms:
+        fields["recipient"] = mask_recipient(sms.recipient)
+    if settlement.ids:
+        fields |= dict(zip(("message_id", "campaign_id", "status"), settlement.ids, strict=True))
+    if settlement.error:
+        fields["reason"] = str(settlement.error)
+    if settlement.delay:
+        fields["delay"] = settlement.delay / 1000
+    line = log.info if settlement.to in (State.SENT, State.QUEUED, State.SCHEDULED) else log.warning
+    line(f"job.{settlement.to}", **fields)
+
+
+def _to_celery(task: Task, settled: Settlement, sms: Sms | None) -> dict[str, int]:
+    """Tells Celery, its events and its signals what became of the job."""
+    if settled.ids:
+        message_id, campaign_id, status = settled.ids
+        return {"campaignId": campaign_id, "messageId": message_id, "status": status}
+    error = settled.error
+    match settled.to:
+        case State.UNKNOWN if error:
+            raise SmsUnknown(error.reason, error.code, error.fields)
+        case State.FAILED if error:
+            raise SmsNotSent(error.reason, error.code, error.fields)
+        case State.RETRYING:
+            raise Retry(message=str(error), when=settled.delay / 1000)
+    raise Ignore

@@ -1,0 +1,1 @@
+"""What the client says about a message, whatever the gateway and the network do."""

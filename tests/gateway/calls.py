@@ -1,0 +1,57 @@
+"""How the gateway's tests make a call: the message, the key, and a client with short limits."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from smsq.gateway.answers import Outcome
+from smsq.gateway.client import Client
+
+KEY = "kz0123456789abcdefABCDEF0123456789abcdef~?/"
+"""With characters that a form escapes, which a real key doesn't have."""
+
+FORM = {"recipient": "77010000001", "text": "Код: 4711", "params[name]": "otp #1"}
+
+TOTAL_SECONDS = 0.3
+
+
+@asynccontextmanager
+async def open_client(
+    url: str,
+    *,
+    connections: int = 2,
+    connect_timeout: float = 5.0,
+    total_timeout: float = 20.0,
+    ca_file: Path | None = None,
+) -> AsyncIterator[Client]:
+    """Opens a client, and closes it.
+
+    The limits are long, so that a busy machine can't make a test of something else fail; a test that wants one to be
+    reached gives `TOTAL_SECONDS`.
+    """
+    client = Client(
+        url,
+        KEY,
+        connections=connections,
+        connect_timeout=connect_timeout,
+        total_timeout=total_timeout,
+        ca_file=ca_file,
+    )
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
+async def send(client: Client, *, within: float = 60.0) -> Outcome:
+    """Sends the message, if its first byte goes out within so many seconds."""
+    return await client.send_sms(FORM, start_by=time.clock_gettime(time.CLOCK_BOOTTIME) + within)
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Waits until the condition holds."""
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.001)

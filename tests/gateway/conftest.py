@@ -1,0 +1,62 @@
+"""Real event loops and real certificates for the gateway's tests."""
+
+import asyncio
+import ssl
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+import uvloop
+
+Run = Callable[[Coroutine[Any, Any, None]], None]
+
+
+@pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def run(request: pytest.FixtureRequest) -> Run:
+    """Runs a scenario on each kind of event loop that a worker can have."""
+
+    def run(scenario: Coroutine[Any, Any, None]) -> None:
+        with asyncio.Runner(loop_factory=request.param) as runner:
+            runner.run(scenario)
+
+    return run
+
+
+@dataclass(frozen=True)
+class Authority:
+    """A certificate authority of our own.
+
+    Attributes:
+        ca_file: Its certificate, for a client that should trust it.
+        server: What a server named localhost shows.
+        misnamed: What a server shows that has another name.
+        expired: What a server named localhost shows too late.
+    """
+
+    ca_file: Path
+    server: ssl.SSLContext
+    misnamed: ssl.SSLContext
+    expired: ssl.SSLContext
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """Makes an authority and the certificates it issued."""
+    ca = trustme.CA()
+    ca_file = tmp_path_factory.mktemp("authority") / "ca.pem"
+    ca.cert_pem.write_to_path(str(ca_file))
+
+    def context(certificate: trustme.LeafCert) -> ssl.SSLContext:
+        made = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        certificate.configure_cert(made)
+        return made
+
+    return Authority(
+        ca_file=ca_file,
+        server=context(ca.issue_cert("localhost")),
+        misnamed=context(ca.issue_cert("elsewhere.example")),
+        expired=context(ca.issue_cert("localhost", not_after=...)),
+    )

@@ -1,0 +1,77 @@
+"""The Celery application, and what surrounds it in a worker: logging, the dispatcher, the refusals."""
+
+import logging
+import sys
+from typing import Any
+
+from celery import Celery, bootsteps, signals
+
+import tasks.send
+import worker.pool
+import worker.transport  # noqa: F401 - `celery` has the checkout on its path only while it looks for the application
+from config import logs
+from config.celery_options import options
+from config.settings import WorkerSettings
+from smsq.errors import ConfigurationError
+from worker.dispatcher import Dispatcher
+from worker.lifecycle import stopping
+
+#: A wrong setting stops the program with this exit code, as every user's mistake does.
+EXIT_USAGE = 2
+
+
+def _settings() -> WorkerSettings:
+    try:
+        return WorkerSettings.load()
+    except ConfigurationError as error:
+        sys.stderr.write(f"{error}\n")
+        raise SystemExit(EXIT_USAGE) from None
+
+
+settings = _settings()
+app = Celery("smsq", set_as_current=True)
+app.conf.update(options(settings))
+
+
+@signals.setup_logging.connect
+def _set_up_logging(loglevel: int | str | None = None, **_: Any) -> None:  # noqa: ANN401
+    """Takes Celery's place: its lines go through our renderer, at the level that `-l` gives."""
+    level = loglevel if isinstance(loglevel, int) else logging.getLevelName(str(loglevel or "WARNING").upper())
+    logs.set_up(
+        level=settings.log_level,
+        celery_level=level if isinstance(level, int) else logging.WARNING,
+        json=logs.wants_json(settings.log_format),
+        secrets=[settings.api_key.get_secret_value(), *filter(None, [settings.address.password])],
+    )
+
+
+class Life(bootsteps.StartStopStep):  # type: ignore[misc] # Celery has no types
+    """Runs the dispatcher beside the worker, and says when the worker stops."""
+
+    requires = ("celery.worker.components:Pool",)
+
+    def __init__(self, parent: Any, **kwargs: Any) -> None:  # noqa: ANN401
+        super().__init__(parent, **kwargs)
+        self._dispatcher = Dispatcher(settings)
+
+    def start(self, parent: Any) -> None:  # noqa: ANN401, ARG002
+        """Starts the dispatcher."""
+        stopping.clear()
+        sys.setswitchinterval(0.001)  # the main thread and the loop's: at 5 ms they starve each other
+        self._dispatcher.start()
+
+    def close(self, parent: Any) -> None:  # noqa: ANN401, ARG002
+        """The first that hears of a stop, warm or cold."""
+        stopping.set()
+
+    def stop(self, parent: Any) -> None:  # noqa: ANN401, ARG002
+        """Stops the dispatcher."""
+        stopping.set()
+        self._dispatcher.stop()
+
+    def terminate(self, parent: Any) -> None:  # noqa: ANN401
+        """The same when the stop is a cold one."""
+        self.stop(parent)
+
+
+app.steps["worker"].add(Life)

@@ -1,0 +1,181 @@
+"""A Celery pool that is one event loop: a thousand calls wait in one thread.
+
+Each job runs the target that Celery gives, its own tracer, unchanged, in a greenlet on the loop's thread. When the task's
+body awaits, the greenlet switches to the loop and later back, so Celery's signals, and what hangs on them, see true
+durations. Celery's callbacks go back to the main thread, many at a time.
+"""
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Coroutine
+from os import getpid
+from typing import Any
+
+import structlog
+from billiard.einfo import ExceptionInfo
+from celery.concurrency.base import BasePool
+from greenlet import getcurrent
+
+from tasks.loop import JobGreenlet
+from tasks.runtime import Runtime, runtime
+from tasks.slots import on_slot
+
+log = structlog.stdlib.get_logger("smsq.pool")
+
+Callback = Callable[..., Any]
+
+
+class _Job:
+    """A task as Celery hands it to the pool."""
+
+    __slots__ = ("accepted", "args", "callback", "kwargs", "on_accept", "target")
+
+    def __init__(self, target: Callback, args: Any, kwargs: Any, callback: Callback, on_accept: Callback) -> None:  # noqa: ANN401
+        self.target = target
+        self.args = args
+        self.kwargs = kwargs
+        self.callback = callback
+        self.on_accept = on_accept
+        self.accepted = False
+
+
+class TaskPool(BasePool):  # type: ignore[misc] # Celery has no types
+    """What `worker_pool` names. `--concurrency` counts the calls that are out."""
+
+    signal_safe = False
+    body_can_be_buffer = True
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
+        super().__init__(*args, **kwargs)
+        self._incoming: deque[_Job] = deque()
+        self._outgoing: deque[tuple[Callback, tuple[Any, ...]]] = deque()
+        self._jobs: set[asyncio.Task[None]] = set()
+        self._hub: Any = None
+        self._woken = False
+        self._idle = threading.Event()
+
+    def on_start(self) -> None:
+        """Starts the loop's thread."""
+        self._runtime: Runtime = runtime()
+        self._loop = self._runtime.thread.loop
+        self._runtime.slots.limit = self.limit
+
+    def register_with_event_loop(self, loop: Any) -> None:  # noqa: ANN401
+        """Learns which hub takes the callbacks."""
+        self._hub = loop
+
+    # -- main thread: jobs go in
+
+    def on_apply(
+        self,
+        target: Callback,
+        args: Any = None,  # noqa: ANN401
+        kwargs: Any = None,  # noqa: ANN401
+        callback: Callback | None = None,
+        accept_callback: Callback | None = None,
+        **_: Any,  # noqa: ANN401
+    ) -> None:
+        """Hands a job to the loop; the loop is woken once for all that come before it looks."""
+        nothing: Callback = lambda *_: None  # noqa: E731
+        self._incoming.append(_Job(target, args or (), kwargs or {}, callback or nothing, accept_callback or nothing))
+        if not self._woken:
+            self._woken = True
+            self._loop.call_soon_threadsafe(self._start_jobs)
+
+    # -- loop's thread: jobs run
+
+    def _start_jobs(self) -> None:
+        self._woken = False
+        while self._incoming:
+            job = self._incoming.popleft()
+            task = self._loop.create_task(self._run(job))
+            self._jobs.add(task)
+            task.add_done_callback(self._jobs.discard)
+
+    async def _run(self, job: _Job) -> None:
+        on_slot.set(lambda: self._accept(job))
+        result = await self._drive(job)
+        self._accept(job)
+        self._tell(job.callback, result)
+
+    @staticmethod
+    async def _drive(job: _Job) -> Any:  # noqa: ANN401
+        """Runs the target in a greenlet and awaits for it what its body wants awaited."""
+        body = JobGreenlet(job.target)
+        body.gr_context = getcurrent().gr_context
+        try:
+            value = body.switch(*job.args, **job.kwargs)
+            while not body.dead:
+                coroutine: Coroutine[Any, Any, Any] = value
+                try:
+                    result = await coroutine
+                except BaseException as error:  # noqa: BLE001 - whatever it is, it is the body's to handle
+                    value = body.throw(error)
+                else:
+                    value = body.switch(result)
+        except BaseException:  # noqa: BLE001 - Celery's tracer returns failures; what it raises is a bug or an exit
+            return 1, ExceptionInfo(), 0.0
+        return value
+
+    def _accept(self, job: _Job) -> None:
+        if not job.accepted:
+            job.accepted = True
+            self._tell(job.on_accept, getpid(), time.monotonic())
+
+    # -- back to the main thread
+
+    def _tell(self, callback: Callback, *args: Any) -> None:  # noqa: ANN401
+        first = not self._outgoing
+        self._outgoing.append((callback, args))
+        if first:
+            if self._hub is not None:
+                self._hub.call_soon(self._run_callbacks)
+            self._idle.set()
+
+    def _run_callbacks(self) -> None:
+        while self._outgoing:
+            callback, args = self._outgoing.popleft()
+            try:
+                callback(*args)
+            except Exception:  # noqa: BLE001 - one job's callback must not keep the others' from running
+                log.exception("pool.callback_failed")
+
+    # -- control
+
+    def grow(self, n: int = 1) -> None:
+        """Adds slots (`pool_grow`, `--autoscale`)."""
+        self._resize(self.limit + n)
+
+    def shrink(self, n: int = 1) -> None:
+        """Takes slots away; calls that are out end as ever."""
+        self._resize(max(1, self.limit - n))
+
+    def _resize(self, limit: int) -> None:
+        self.limit = limit
+        self._loop.call_soon_threadsafe(setattr, self._runtime.slots, "limit", limit)
+
+    def terminate_job(self, pid: int, signal: int | None = None) -> None:  # noqa: ARG002
+        """Cuts no call: each would be an unknown outcome."""
+        log.warning("pool.terminate_refused", reason="a call that is out is not cut; its outcome would be unknown")
+
+    def on_stop(self) -> None:
+        """Ends what is out, within the grace; nothing else starts."""
+        self._runtime.stop()
+        deadline = time.monotonic() + self._runtime.settings.shutdown_grace
+        while (self._incoming or self._jobs or self._outgoing) and time.monotonic() < deadline:
+            self._idle.clear()
+            self._run_callbacks()
+            if self._jobs or self._incoming:
+                self._idle.wait(0.05)
+        self._run_callbacks()
+        self._runtime.close()
+
+    def on_terminate(self) -> None:
+        """Ends like a warm stop: a call that is cut would be an unknown outcome."""
+        self.on_stop()
+
+    def _get_info(self) -> dict[str, Any]:
+        info: dict[str, Any] = super()._get_info()
+        return info | {"slots-in-use": self._runtime.slots.used, "jobs": len(self._jobs) + len(self._incoming)}

@@ -1,0 +1,260 @@
+"""kombu's Redis transport, with our lanes in it.
+
+Lanes aren't kombu's lists: ids wait in the ledger, `take` hands out as many as the channel has room for in one round
+trip, and the channel's bookkeeping of what it has delivered is in memory (the ledger is the truth, so kombu's `unacked`
+sets and their visibility timeout have no job left). Everything else, replies, broadcasts and queues that a user adds,
+keeps kombu's own ways.
+
+Waiting is a BRPOP on the lanes' doorbells, beside kombu's own queues. A bell is a hint and no more: each time-out of the
+wait takes too, so a lost one costs a second at most.
+"""
+
+import itertools
+import time
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from kombu import Connection
+from kombu.transport import redis, virtual
+from kombu.utils.encoding import bytes_to_str
+from kombu.utils.json import loads
+from redis.exceptions import ResponseError
+
+from config.settings import WorkerSettings
+from smsq import keys, ledger
+from smsq.connection import SyncRunner
+from smsq.errors import QueueUnavailable
+from smsq.lanes import LANES, TASK_NAME, Lane, lane_of, queue_name
+from worker.lifecycle import stopping
+
+log = structlog.stdlib.get_logger("smsq.transport")
+
+#: Seconds that a ledger's call may hold the worker's main thread, and until the next try after one that failed.
+_TIMEOUT = 2.0
+_PAUSE = 1.0
+#: The part of the window that must be free before a busy worker takes again: many ids a round trip, not one.
+_SHARE = 8
+_BELL = keys.bell("")
+
+
+class LaneMessage(virtual.Message):  # type: ignore[misc] # kombu has no types
+    """A Celery message made up for a job id, decoded already. Nothing of the SMS is in it."""
+
+    def __init__(self, channel: "Channel", job_id: str, lane: Lane, tag: str) -> None:
+        self._raw = None
+        self.errors = []
+        self.channel = channel
+        self.delivery_tag = tag
+        self.content_type = "application/json"
+        self.content_encoding = "utf-8"
+        self.delivery_info = {"exchange": "", "routing_key": queue_name(lane), "redelivered": False}
+        self.headers = {"task": TASK_NAME, "id": job_id, "root_id": job_id, "lang": "py", "ignore_result": False}
+        self.properties = {"correlation_id": job_id}
+        self.body = b""
+        self._decoded_cache = {"args": (), "kwargs": {}, "argsrepr": "()", "kwargsrepr": "{}"}
+        self._state = "RECEIVED"
+        self.accept = None
+        self.lane = lane
+        self.job_id = job_id
+
+
+class QoS(redis.QoS):  # type: ignore[misc]
+    """Counts delivered lane messages in memory; kombu's own stay in Redis as ever."""
+
+    def append(self, message: Any, delivery_tag: str) -> None:  # noqa: ANN401
+        """Notes a delivered message."""
+        if isinstance(message, LaneMessage):
+            virtual.QoS.append(self, message, delivery_tag)
+        else:
+            super().append(message, delivery_tag)
+
+    def ack(self, delivery_tag: str) -> None:
+        """Frees a message's place in the window. For a lane that never touches Redis and never raises."""
+        if isinstance(self._delivered.get(delivery_tag), LaneMessage):
+            virtual.QoS.ack(self, delivery_tag)
+        else:
+            super().ack(delivery_tag)
+
+    def reject(self, delivery_tag: str, requeue: bool = False) -> None:  # noqa: FBT001, FBT002 - kombu's signature
+        """Hands a lane's id back, or drops the message; the job stays the ledger's."""
+        message = self._delivered.get(delivery_tag)
+        if not isinstance(message, LaneMessage):
+            super().reject(delivery_tag, requeue=requeue)
+            return
+        if requeue:
+            self.channel.hand_back([message.job_id])
+        virtual.QoS.ack(self, delivery_tag)
+
+    def room(self) -> int:
+        """Returns how many more messages the window holds."""
+        window = -int(-self.prefetch_count // 1) or len(LANES) * 100
+        return window - (len(self._delivered) - len(self._dirty))
+
+    def restore_unacked(self, client: Any = None) -> None:  # noqa: ANN401
+        """Hands back at shutdown what was taken and not begun.
+
+        Never at a lost connection: there the pool still holds these jobs.
+        """
+        self._flush()
+        lanes = {tag: each for tag, each in self._delivered.items() if isinstance(each, LaneMessage)}
+        for tag in lanes:
+            del self._delivered[tag]
+        if lanes and stopping.is_set():
+            self.channel.hand_back([message.job_id for message in lanes.values()])
+        super().restore_unacked(client)
+
+
+class Channel(redis.Channel):  # type: ignore[misc]
+    """A channel that consumes lanes from the ledger."""
+
+    QoS = QoS
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
+        super().__init__(*args, **kwargs)
+        self._settings = WorkerSettings.load()
+        self._runner = SyncRunner(self._settings.address)
+        self._deliver_to: dict[Lane, Callable[[LaneMessage], None]] = {}
+        self._tags = itertools.count(1)
+        self._left = False  # whether the last take left ids behind
+        self._not_before = 0.0
+
+    # -- consuming
+
+    def basic_consume(self, queue: str, no_ack: bool, callback: Any, consumer_tag: str, **kwargs: Any) -> Any:  # noqa: ANN401, FBT001
+        """Starts consuming a queue; of a lane at once, as ids may be waiting without a bell."""
+        if lane := lane_of(queue):
+            self._deliver_to[lane] = callback
+            self._left = True
+        return super().basic_consume(queue, no_ack, callback, consumer_tag, **kwargs)
+
+    def _basic_cancel(self, consumer_tag: str) -> Any:  # noqa: ANN401
+        lane = lane_of(self._tag_to_queue.get(consumer_tag, ""))
+        if lane:
+            self._deliver_to.pop(lane, None)
+        return super()._basic_cancel(consumer_tag)
+
+    def refill(self) -> None:
+        """Takes again when the last take left ids behind and the window has room for a good many."""
+        if self._left and self._deliver_to and time.monotonic() >= self._not_before:
+            room = self.qos.room()
+            if room * _SHARE >= self.qos.prefetch_count:
+                self._take(room)
+
+    def _take(self, room: int) -> None:
+        """Takes ids for the room that there is and delivers them. An error of Redis costs a second, nothing else."""
+        lanes = [lane for lane in LANES if lane in self._deliver_to]
+        if room <= 0 or not lanes or stopping.is_set():
+            return
+        settings = self._settings
+        call = ledger.take(room, lanes, reservation=int(settings.reservation * 1000), retention=settings.retention_ms)
+        try:
+            taken = self._runner.run(call, _TIMEOUT)
+        except QueueUnavailable as error:
+            if not self._not_before:
+                log.warning("take.unavailable", reason=str(error))
+            self._left, self._not_before = True, time.monotonic() + _PAUSE
+            return
+        self._not_before = 0.0
+        self._left = taken.left
+        for job_id, lane in taken.jobs:
+            message = LaneMessage(self, job_id, lane, f"{job_id}.{next(self._tags)}")
+            self.qos.append(message, message.delivery_tag)
+            self._deliver_to[lane](message)
+
+    def _brpop_start(self, timeout: float | None = None) -> None:
+        """Waits for a bell of the lanes, or for a message of kombu's own queues."""
+        queues = [queue for queue in self._queue_cycle.consume(len(self.active_queues)) if not lane_of(queue)]
+        bells = [keys.bell(lane) for lane in LANES if lane in self._deliver_to]
+        own = [self._q_for_pri(queue, step) for step in self.priority_steps for queue in queues]
+        if not bells and not own:
+            return
+        self._in_poll = self.client.connection
+        self._brpop_sent_at = time.monotonic()
+        self.client.connection.send_command("BRPOP", *bells, *own, timeout or self.brpop_timeout)
+
+    def _brpop_read(self, **options: Any) -> bool:  # noqa: ANN401
+        connection = self.client.connection
+        try:
+            answer = self.client.parse_response(connection, "BRPOP", **options)
+        except ResponseError as error:
+            log.warning("wait.refused", reason=str(error))  # the next wait is tried again by the hub's next turn
+            answer = None
+        except self.connection_errors:
+            connection.disconnect()
+            raise
+        finally:
+            self._in_poll = None
+            self._flush_brpop_reauth()
+        if answer and not bytes_to_str(answer[0]).startswith(_BELL):
+            queue = bytes_to_str(answer[0]).rsplit(self.sep, 1)[0]
+            self._queue_cycle.rotate(queue)
+            self.connection._deliver(loads(bytes_to_str(answer[1])), queue)  # noqa: SLF001 - kombu's own way in
+            return True
+        if self._deliver_to:
+            self._take(self.qos.room())
+        if answer:
+            return True
+        raise redis.Empty
+
+    # -- handing back, purging, publishing
+
+    def hand_back(self, job_ids: list[str]) -> None:
+        """Returns taken ids to their lanes, where their jobs weren't begun; the dispatcher does it if this can't."""
+        try:
+            self._runner.run(ledger.untake(job_ids), _TIMEOUT)
+        except QueueUnavailable as error:
+            log.warning("hand_back.unavailable", reason=str(error), count=len(job_ids))
+
+    def _purge(self, queue: str) -> int:
+        """Cancels the jobs that wait on a lane; nothing is orphaned."""
+        lane = lane_of(queue)
+        if not lane:
+            return int(super()._purge(queue))
+        cancelled = 0
+        while True:
+            purged = self._runner.run(ledger.purge(lane, 500, retention=self._settings.retention_ms), _TIMEOUT)
+            cancelled += purged.cancelled
+            if not purged.removed:
+                return cancelled
+
+    def _delete(self, queue: str, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
+        """Deleting a lane's queue cancels its jobs, as purging it does."""
+        if lane_of(queue):
+            self._purge(queue)
+        else:
+            super()._delete(queue, *args, **kwargs)
+
+    def _put(self, queue: str, message: Any, **kwargs: Any) -> None:  # noqa: ANN401
+        if lane_of(queue):
+            raise ValueError(f"{queue} is filled by SmsQueue.enqueue, not by publishing Celery messages")
+        super()._put(queue, message, **kwargs)
+
+    def close(self) -> None:
+        """Closes the channel."""
+        super().close()
+        self._runner.close()
+
+
+class Poller(redis.MultiChannelPoller):  # type: ignore[misc]
+    """kombu's poller, which looks whether lanes want another take before it waits."""
+
+    def on_poll_start(self) -> None:
+        """Runs before each wait of the hub."""
+        for channel in list(self._channels):
+            channel.refill()
+        super().on_poll_start()
+
+
+class Transport(redis.Transport):  # type: ignore[misc]
+    """What `broker_transport` names."""
+
+    Channel = Channel
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
+        super().__init__(*args, **kwargs)
+        self.cycle = Poller()
+
+
+# Flower reads queue lengths by itself, and only for a transport called "redis".
+Connection.resolve_aliases = {**Connection.resolve_aliases, "worker.transport:Transport": "redis"}
