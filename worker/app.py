@@ -4,6 +4,7 @@ import logging
 import sys
 from typing import Any
 
+import structlog
 from celery import Celery, bootsteps, signals
 
 import tasks.send
@@ -28,6 +29,7 @@ def _settings() -> WorkerSettings:
         raise SystemExit(EXIT_USAGE) from None
 
 
+log = structlog.stdlib.get_logger("smsq.worker")
 settings = _settings()
 app = Celery("smsq", set_as_current=True)
 app.conf.update(options(settings))
@@ -43,6 +45,11 @@ def _set_up_logging(loglevel: int | str | None = None, **_: Any) -> None:  # noq
         json=logs.wants_json(settings.log_format),
         secrets=[settings.api_key.get_secret_value(), *filter(None, [settings.address.password])],
     )
+
+
+@signals.worker_ready.connect
+def _say_ready(**_: Any) -> None:  # noqa: ANN401
+    log.info("worker.ready", lanes=list(app.amqp.queues.consume_from))
 
 
 class Life(bootsteps.StartStopStep):  # type: ignore[misc] # Celery has no types

@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from aiohttp.client_proto import ResponseHandler
+
 from smsq.gateway.answers import Outcome
 from smsq.gateway.client import Client
 
@@ -55,3 +57,10 @@ async def until(condition: Callable[[], object]) -> None:
     async with asyncio.timeout(10):
         while not condition():
             await asyncio.sleep(0.001)
+
+
+def resting(client: Client) -> list[ResponseHandler]:
+    """Returns the pool's connections that no call uses: what aiohttp shows nobody, and only some tests must wait for."""
+    connector = client._session.connector
+    assert connector is not None
+    return [connection for pooled in connector._conns.values() for connection, _ in pooled]

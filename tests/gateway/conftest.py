@@ -4,6 +4,7 @@ import asyncio
 import ssl
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -58,5 +59,5 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
         ca_file=ca_file,
         server=context(ca.issue_cert("localhost")),
         misnamed=context(ca.issue_cert("elsewhere.example")),
-        expired=context(ca.issue_cert("localhost", not_after=...)),
+        expired=context(ca.issue_cert("localhost", not_before=datetime(2001, 1, 1, tzinfo=UTC), not_after=datetime(2001, 2, 1, tzinfo=UTC))),
     )

