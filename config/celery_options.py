@@ -9,7 +9,7 @@ from config.settings import WorkerSettings
 from smsq.address import Address
 from smsq.lanes import LANES, TASK_NAME, queue_name
 
-TRANSPORT = "worker.transport:Transport"
+TRANSPORTS = {"redis": "worker.transport:Transport", "sentinel": "worker.transport:SentinelTransport"}
 POOL = "worker.pool:TaskPool"
 RESULT_BACKEND = "smsq.celery_backend:LedgerBackend"
 
@@ -24,7 +24,7 @@ def options(settings: WorkerSettings) -> dict[str, Any]:
     address = settings.address
     return {
         "broker_url": broker_url(address),
-        "broker_transport": TRANSPORT,
+        "broker_transport": TRANSPORTS["sentinel" if address.scheme == "sentinel" else "redis"],
         "broker_transport_options": _transport_options(address),
         "broker_use_ssl": _tls(address),
         "result_backend": f"{RESULT_BACKEND}+{settings.redis_url}",
@@ -52,7 +52,7 @@ def options(settings: WorkerSettings) -> dict[str, Any]:
         "broker_connection_max_retries": None,
         "broker_connection_retry": True,
         "broker_connection_retry_on_startup": True,
-        # An error reply of Redis (read-only, MISCONF, full memory) in a start-up step is worth another try, not an exit.
+        # An error reply of Redis (read-only, MISCONF, full memory) in a start-up step is worth another try, no exit.
         "broker_channel_error_retry": True,
         # Only JSON, in and out: nothing on the wire is unpickled.
         "accept_content": ["json"],

@@ -14,6 +14,8 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 _SHOWN = "[secret]"
+#: Shorter "secrets" would mask half the log; no key or password worth its name is that short.
+_SHORTEST = 4
 
 
 class Redactor:
@@ -25,7 +27,7 @@ class Redactor:
         for secret in secrets:
             encoded = base64.b64encode(secret.encode()).decode().rstrip("=")
             spellings |= {secret, quote(secret, safe=""), quote_plus(secret), encoded}
-        self._spellings = sorted((each for each in spellings if len(each) >= 4), key=len, reverse=True)
+        self._spellings = sorted((each for each in spellings if len(each) >= _SHORTEST), key=len, reverse=True)
 
     def __call__(self, line: str) -> str:
         """Returns the line without secrets."""

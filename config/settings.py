@@ -19,9 +19,9 @@ class WorkerSettings(Settings):
         description="The account's API server; it depends on where the account was registered",
     )
     api_key: SecretStr = Field(
+        default=SecretStr(""),
         validation_alias="MOBIZON_API_KEY",
-        min_length=1,
-        description="The account's API key; in Mobizon's panel it must be bound to the worker's address",
+        description="The account's API key, bound to the worker's address in Mobizon's panel; a worker needs it",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="`info` is one line for each job's end; Celery's `-l` governs Celery's own lines"

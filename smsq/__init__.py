@@ -1,4 +1,4 @@
-"""smsq: send SMS through the Mobizon API from web applications, by a queue that loses nothing and sends nothing twice."""
+"""Send SMS through the Mobizon API from web applications, by a queue that loses nothing and sends nothing twice."""
 
 from smsq.batch import Batch
 from smsq.errors import ConfigurationError, IdempotencyConflict, InvalidSms, QueueUnavailable, SmsqError

@@ -81,7 +81,7 @@ def _parse(url: str) -> Address:
         raise ValueError(f"has unknown options: {', '.join(unknown)}")
     user, _, hosts = parts.netloc.rpartition("@")
     username, _, password = user.partition(":")
-    login = {"username": unquote(username) or None, "password": unquote(password) or None}
+    login: dict[str, Any] = {"username": unquote(username) or None, "password": unquote(password) or None}
     if scheme == "unix":
         if not parts.path:
             raise ValueError("has no socket path")

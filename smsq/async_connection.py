@@ -137,9 +137,8 @@ class AsyncRunner:
     async def _master(self) -> tuple[str, int]:
         """Asks the sentinels in turn; each gets a share of a second, so that one that is frozen doesn't use it up."""
         for host, port in self.address.hosts:
-            sentinel = Connection(
-                host=host, port=port, **OPTIONS, **self.address.sentinel_auth, retry=Retry(NoBackoff(), 0)
-            )
+            options: dict[str, Any] = {**OPTIONS, **self.address.sentinel_auth, "retry": Retry(NoBackoff(), 0)}
+            sentinel = Connection(host=host, port=port, **options)
             question: Command = ("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self.address.master_name)
             try:
                 async with asyncio.timeout(1.0 / len(self.address.hosts)):

@@ -58,5 +58,5 @@ def read_batch(batch_id: str, record: Mapping[str, int]) -> Batch | None:
         for state in _WAITING:
             counts[State.CANCELLED] += counts[state]
             counts[state] = 0
-    moments = (datetime.fromtimestamp(record[name] / 1000, UTC) for name in ("first", "last"))
-    return Batch(batch_id, counts, *moments, cancelled=cancelled)
+    first, last = (datetime.fromtimestamp(record[name] / 1000, UTC) for name in ("first", "last"))
+    return Batch(batch_id, counts, first, last, cancelled)

@@ -46,7 +46,7 @@ _CELERY_STATES = {
 _WAIT = 60.0
 
 
-class LedgerBackend(BaseBackend):  # type: ignore[misc] # Celery has no types
+class LedgerBackend(BaseBackend):
     """Reads results from the job ledger."""
 
     persistent = True
@@ -57,7 +57,7 @@ class LedgerBackend(BaseBackend):  # type: ignore[misc] # Celery has no types
         super().__init__(app=app, url=url, **options)
         self._queue = SmsQueue(url) if url and "://" in url else SmsQueue.from_env()
 
-    def as_uri(self, include_password: bool = False) -> str:  # noqa: ARG002, FBT001, FBT002 - Celery's signature
+    def as_uri(self, include_password: bool = False) -> str:  # noqa: ARG002 - Celery's signature
         """Names the backend, never with its password."""
         return f"{type(self).__module__}:{type(self).__name__}+{self._queue.settings.address}"
 
@@ -69,7 +69,7 @@ class LedgerBackend(BaseBackend):  # type: ignore[misc] # Celery has no types
         task_id: str,
         timeout: float | None = None,
         interval: float = 0.5,  # noqa: ARG002 - nothing is polled
-        no_ack: bool = True,  # noqa: ARG002, FBT001, FBT002 - Celery's signature
+        no_ack: bool = True,  # noqa: ARG002 - Celery's signature
         on_interval: Callable[[], None] | None = None,
     ) -> dict[str, Any]:
         """Waits for a job's end; woken at once.

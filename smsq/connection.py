@@ -91,6 +91,7 @@ class _DeadlineSSLConnection(SSLConnection, _DeadlineConnection):
 
 class _DeadlineUnixConnection(UnixDomainSocketConnection):
     deadline = float("inf")
+    host = ""
 
 
 _Connection = _DeadlineConnection | _DeadlineUnixConnection
@@ -158,7 +159,9 @@ class SyncRunner:
         connection.deadline = deadline
         left = max(0.001, deadline - time.monotonic())
         if connection.is_connected:
-            connection._sock.settimeout(left)  # noqa: SLF001 - redis-py has no per-command timeout for writes
+            sock: socket.socket | None = connection._sock  # noqa: SLF001 - redis-py has no timeout for one write
+            if sock:
+                sock.settimeout(left)
         else:
             connection.socket_timeout = left
             connection.socket_connect_timeout = left

@@ -89,9 +89,9 @@ def _reason(error: Exception) -> str:
     for sign, reason in _SIGNS:
         if sign in lowered:
             return reason
-    if isinstance(error, OSError) and error.errno in errno.errorcode:
-        return errno.errorcode[error.errno]
-    return type(error).__name__ if isinstance(error, OSError) else text[:200]
+    if isinstance(error, OSError):
+        return errno.errorcode.get(error.errno or 0, type(error).__name__)
+    return text[:200]
 
 
 _SIGNS = (

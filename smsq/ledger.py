@@ -143,7 +143,7 @@ def begin(job_ids: Sequence[str], nonce: str, *, lease: int, retention: int) -> 
 def _begun(answers: list[list[Any]]) -> list[Begun]:
     read: list[Begun] = []
     for answer in answers:
-        word = cast(BeginWord, answer[0].decode())
+        word = cast("BeginWord", answer[0].decode())
         if word != "begun":
             read.append(Begun(word))
             continue
@@ -213,7 +213,7 @@ def settle(settlements: Sequence[Settlement], *, retention: int) -> Call[list[Se
     """Settles begun jobs, each checked against its token."""
 
     def parse(answers: list[bytes]) -> list[SettleWord]:
-        return [cast(SettleWord, word.decode()) for word in answers]
+        return [cast("SettleWord", word.decode()) for word in answers]
 
     return Call(script("settle"), [retention, *(each.to_json() for each in settlements)], parse)
 
@@ -223,8 +223,8 @@ class Looked(NamedTuple):
 
     next_due: int | None
     """Milliseconds until the next entry is due, None if there is none."""
-    count: int
-    """Entries looked at."""
+    entries: int
+    """How many were looked at."""
     events: list[tuple[str, str]]
     """Job ids, each with 'unknown' or 'parked'."""
 
@@ -244,7 +244,7 @@ def cancel(job_id: str, *, retention: int) -> Call[CancelWord]:
     """Cancels a job if the gateway was certainly not called."""
 
     def parse(word: bytes) -> CancelWord:
-        return cast(CancelWord, word.decode())
+        return cast("CancelWord", word.decode())
 
     return Call(script("cancel"), [job_id, retention], parse, confirm=True)
 

@@ -33,6 +33,8 @@ DEADLINE = 2.0
 _TIMEOUT = DEADLINE - 0.2
 #: Jobs that `enqueue_many` hands to Redis at once: one script of about a millisecond.
 CHUNK = 500
+#: Characters of an idempotency key at most; only its hash is stored.
+LONGEST_KEY = 255
 #: Seconds after which one who waits looks again by himself.
 _LOOK = 5.0
 
@@ -205,7 +207,9 @@ class SmsQueue:
                     if on_invalid == "raise":
                         break
             new = [place for place in places if isinstance(place, ledger.NewJob)]
-            answers = iter(self._sync.run(ledger.enqueue(new, options, message.RULES_VERSION), _TIMEOUT) if new else [])
+            call = ledger.enqueue(new, options, message.RULES_VERSION)
+            accepted: list[Job | ledger.Conflict] = self._sync.run(call, _TIMEOUT) if new else []
+            answers = iter(accepted)
             for place in places:
                 if isinstance(place, ledger.NewJob):
                     yield _accepted(next(answers))
@@ -222,8 +226,8 @@ class SmsQueue:
         prepared = message.prepare(sms, zone=settings.zone, now=time.time(), max_segments=settings.max_segments)
         if key is None:
             return ledger.NewJob(_new_id(), message.dump(prepared))
-        if not isinstance(key, str) or not 1 <= len(key) <= 255:
-            raise InvalidSms({"idempotency_key": "must be 1 to 255 characters"})
+        if not isinstance(key, str) or not 1 <= len(key) <= LONGEST_KEY:
+            raise InvalidSms({"idempotency_key": f"must be 1 to {LONGEST_KEY} characters"})
         key_hash = blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
         return ledger.NewJob(_new_id(), message.dump(prepared), key_hash, message.content_hash(prepared))
 
@@ -260,15 +264,8 @@ class SmsQueue:
 
     # -- look up and wait
 
-    @overload
-    def lookup(self, job_id: str, /) -> Job | None: ...
-    @overload
-    def lookup(self, *, message_id: int) -> Job | None: ...
-    @overload
-    def lookup(self, *, campaign_id: int) -> Job | None: ...
-
     def lookup(
-        self, job_id: str | None = None, /, *, message_id: int | None = None, campaign_id: int | None = None
+        self, job_id: str | None = None, *, message_id: int | None = None, campaign_id: int | None = None
     ) -> Job | None:
         """Looks a job up by its id, or by the gateway's ``messageId`` or ``campaignId``.
 
@@ -281,7 +278,7 @@ class SmsQueue:
         return self._sync.run(_lookup_call(job_id, message_id, campaign_id), _TIMEOUT)
 
     async def alookup(
-        self, job_id: str | None = None, /, *, message_id: int | None = None, campaign_id: int | None = None
+        self, job_id: str | None = None, *, message_id: int | None = None, campaign_id: int | None = None
     ) -> Job | None:
         """Like `lookup`, for async handlers."""
         return await self._runner().run(_lookup_call(job_id, message_id, campaign_id), _TIMEOUT)
@@ -327,16 +324,17 @@ class SmsQueue:
         Raises:
             QueueUnavailable: Redis didn't answer within two seconds.
         """
-        return read_batch(batch_id, self._sync.run(ledger.batch(batch_id), _TIMEOUT))
+        record = self._sync.run(ledger.batch(batch_id), _TIMEOUT)
+        return read_batch(batch_id, record)
 
     # -- cancel
 
     @overload
-    def cancel(self, job_id: str, /) -> bool: ...
+    def cancel(self, job_id: str) -> bool: ...
     @overload
     def cancel(self, *, batch_id: str) -> int: ...
 
-    def cancel(self, job_id: str | None = None, /, *, batch_id: str | None = None) -> bool | int:
+    def cancel(self, job_id: str | None = None, *, batch_id: str | None = None) -> bool | int:
         """Stops a job, or all waiting jobs of a batch by one write.
 
         Returns:

@@ -75,7 +75,7 @@ def canonical_recipient(value: object) -> str:
     problem = _problem(digits[:_LONGEST_COUNTRY_CODE], len(digits))
     if problem:
         raise ValueError(next((f"{problem}: {hint}" for form, hint in _MEANT if form.fullmatch(digits)), problem))
-    return str.__str__(digits)
+    return digits
 
 
 def _bare_digits(value: str) -> str:
@@ -130,7 +130,7 @@ def _problem(beginning: str, length: int) -> str | None:
 
 def _possibility(country_code: int, national_digits: int) -> int:
     """Asks the library about the length alone, which is all that its answer depends on."""
-    if national_digits <= 0:
+    if national_digits == 0:
         return ValidationResult.TOO_SHORT
     national_number = 10 ** (national_digits - 1)
     return is_possible_number_with_reason(PhoneNumber(country_code=country_code, national_number=national_number))

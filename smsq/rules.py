@@ -65,7 +65,7 @@ def check_text(value: object) -> str:
         raise ValueError(_describe(wrong[0]))
     if not value or value.isspace():
         raise ValueError("is empty: give at least one character that isn't white space")
-    return str.__str__(value)
+    return value
 
 
 def check_sender(value: object) -> str | None:
@@ -86,7 +86,7 @@ def check_sender(value: object) -> str | None:
     if not isinstance(value, str):
         raise ValueError("must be a string")  # noqa: TRY004 - pydantic collects ValueError
     if _SENDER.fullmatch(value):
-        return str.__str__(value)
+        return value
     if not value:
         raise ValueError("is empty: leave it out for the account's default signature")
     if not _SENDER_OF_ANY_LENGTH.fullmatch(value):
@@ -123,7 +123,7 @@ def check_name(value: object) -> str | None:
         )
     if not value.isprintable() and (wrong := _NOT_IN_NAME.search(value)):
         raise ValueError(_describe(wrong[0]))
-    return str.__str__(value)
+    return value
 
 
 def check_mclass(value: object) -> int | None:
@@ -205,7 +205,7 @@ def _whole_number(value: object, allowed: range, rule: str) -> int | None:
         value = int(value)
     if not isinstance(value, int) or isinstance(value, bool) or value not in allowed:
         raise ValueError(rule)
-    return int(value)
+    return value
 
 
 def _describe(wrong: str) -> str:

@@ -108,9 +108,9 @@ class Sms(BaseModel):
     def _validate_any_form(cls, given: object, handler: ModelWrapValidatorHandler[Self]) -> Self:
         """Brings the API's and a form's shape to flat names, and takes the given values out of the errors."""
         problems: dict[str, str] = {}
-        if isinstance(given, Mapping) and not (
-            type(given) is dict and (_PYTHON_NAMES.issuperset(given) or API_NAMES.issuperset(given))
-        ):
+        # A plain dict alone: frameworks' own kinds of it may store other values than they show.
+        flat = type(given) is dict and (_PYTHON_NAMES.issuperset(given) or API_NAMES.issuperset(given))
+        if not flat and isinstance(given, Mapping):
             given, problems = _flattened(given)
         try:
             sms = handler(given)

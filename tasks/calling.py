@@ -1,10 +1,11 @@
-"""Calls the gateway, and again while it certainly doesn't have the message, for a short while and in place.
+"""Calls the gateway, and again while it certainly doesn't have the message, in place and for a short while.
 
-What might have been accepted is never called again here. Longer waits are the ledger's: a worker that sleeps for minutes
-holds a job that another could send.
+What might have been accepted is never called again here. Longer waits are the ledger's: a worker that sleeps for
+minutes holds a job that another could send.
 """
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -31,7 +32,7 @@ class _GatewaysWait(wait_base):
 
 
 def wait_after(outcome: Outcome, attempt: int, *, first: float, longest: float) -> float:
-    """Returns seconds to wait before the next try: what the gateway asks for, and jitter, so that jobs don't all come back at once.
+    """Returns seconds to wait before the next try: what the gateway asks for, and jitter, so that jobs don't gang up.
 
     Args:
         outcome: The last try's.
@@ -93,10 +94,8 @@ async def call(
         sleep=sleep,
         retry_error_callback=_outcome,
     )
-    try:
+    with contextlib.suppress(_Stopping):
         await retrying(attempt)
-    except _Stopping:
-        pass
     return outcome, calls
 
 

@@ -4,25 +4,22 @@ from collections.abc import Mapping
 
 from smsq.gateway.answers import Kind, Outcome
 from smsq.job import JobError
-from smsq.ledger import Begun, Settlement
+from smsq.ledger import Settlement
 from smsq.sms import Sms
 from smsq.states import State
 from tasks.calling import wait_after
+from tasks.hold import Hold
 
 #: Seconds of the first wait in the schedule, and of the longest.
 FIRST_DELAY = 5.0
 LONGEST_DELAY = 600.0
 
 
-def decide(
-    job_id: str, token: str, begun: Begun, sms: Sms, outcome: Outcome, calls: int, *, give_up_after: float
-) -> Settlement:
+def decide(hold: Hold, sms: Sms, outcome: Outcome, calls: int, *, give_up_after: float) -> Settlement:
     """Decides what becomes of a job.
 
     Args:
-        job_id: The job.
-        token: The nonce it was begun with.
-        begun: What `begin` said of it.
+        hold: The begun job.
         sms: Its message.
         outcome: What its last call came to.
         calls: How many calls were made.
@@ -33,13 +30,14 @@ def decide(
     """
 
     def to(state: State, *, delay: float = 0, error: JobError | None = None) -> Settlement:
-        return Settlement(job_id, token, state, calls, error=error, delay=int(delay * 1000))
+        return Settlement(hold.job_id, hold.token, state, calls, error=error, delay=int(delay * 1000))
 
+    begun = hold.begun
     error = JobError(outcome.reason, outcome.code, _fields(outcome.detail))
     match outcome.kind:
         case Kind.ACCEPTED:
             ids = (outcome.message_id or 0, outcome.campaign_id or 0, outcome.campaign_status or 0)
-            return Settlement(job_id, token, State.SENT, calls, ids=ids, recipient=sms.recipient)
+            return Settlement(hold.job_id, hold.token, State.SENT, calls, ids=ids, recipient=sms.recipient)
         case Kind.NOT_CALLED:
             return to(State.QUEUED)
         case Kind.REFUSED | Kind.ACCOUNT:
@@ -50,7 +48,7 @@ def decide(
                 return to(State.FAILED, error=JobError(f"given up: {error.reason}", error.code, error.fields))
             return to(State.RETRYING, delay=delay, error=error)
         case Kind.UNKNOWN if begun.on_unknown == "resend":
-            return to(State.RETRYING, delay=0, error=error)
+            return to(State.RETRYING, error=error)
         case Kind.UNKNOWN:
             return to(State.UNKNOWN, error=error)
 

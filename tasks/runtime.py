@@ -15,8 +15,9 @@ from smsq import ledger
 from smsq.async_connection import AsyncRunner
 from smsq.errors import QueueUnavailable
 from smsq.gateway.client import Client
-from smsq.ledger import Begun, Settlement, SettleWord
+from smsq.ledger import Settlement, SettleWord
 from tasks.batching import Batcher
+from tasks.hold import Hold
 from tasks.loop import LoopThread
 from tasks.slots import Slots
 
@@ -32,20 +33,6 @@ class Stopped(Exception):  # noqa: N818 - not an error
     """The worker stops and Redis is away: nothing more can be done for the job here."""
 
 
-class Lease:
-    """Until when a call may start, on this machine's clock that also counts while it is suspended (rule 8)."""
-
-    __slots__ = ("start_by", "token")
-
-    def __init__(self, token: str, asked_at: float, begun: Begun, call_timeout: float) -> None:
-        """Measures what is left from before `begin` was sent; a call must fit into it whole."""
-        self.token = token
-        left = begun.lease_left / 1000 - call_timeout - 1.0
-        if begun.expires_left is not None:
-            left = min(left, begun.expires_left / 1000)
-        self.start_by = asked_at + left
-
-
 class Runtime:
     """A process's means to send.
 
@@ -57,6 +44,7 @@ class Runtime:
         self.settings = settings
         self.thread = LoopThread()
         self.slots = Slots()
+        self.zone = settings.zone
         self.stopping = self.thread.run(self._make())
 
     async def _make(self) -> asyncio.Event:
@@ -73,7 +61,7 @@ class Runtime:
         self._settle = Batcher(self._settle_batch)
         return asyncio.Event()
 
-    async def begin(self, job_id: str) -> tuple[Begun, Lease]:
+    async def begin(self, job_id: str) -> Hold:
         """Begins a job, together with all others that arrive meanwhile.
 
         Raises:
@@ -81,13 +69,16 @@ class Runtime:
         """
         return await self._begin(job_id)
 
-    async def _begin_batch(self, job_ids: Sequence[str]) -> list[tuple[Begun, Lease]]:
+    async def _begin_batch(self, job_ids: Sequence[str]) -> list[Hold]:
         settings = self.settings
         nonce = secrets.token_urlsafe(9)
         asked_at = time.clock_gettime(time.CLOCK_BOOTTIME)
         call = ledger.begin(job_ids, nonce, lease=int(settings.lease * 1000), retention=settings.retention_ms)
         answers = await self._persist(lambda: self.runner.run(call, _TRY))
-        return [(begun, Lease(nonce, asked_at, begun, settings.call_timeout)) for begun in answers]
+        return [
+            Hold.measure(job_id, nonce, begun, asked_at=asked_at, call_timeout=settings.call_timeout)
+            for job_id, begun in zip(job_ids, answers, strict=True)
+        ]
 
     async def settle(self, settlement: Settlement) -> SettleWord:
         """Settles a job, together with all others that end meanwhile. Tries until Redis has it.

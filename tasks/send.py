@@ -18,12 +18,14 @@ from smsq.sms import Sms
 from smsq.states import State
 from tasks.calling import call
 from tasks.decide import decide
-from tasks.runtime import Lease, Runtime, Stopped, runtime
+from tasks.hold import Hold
+from tasks.request import Ended
+from tasks.runtime import Runtime, Stopped, runtime
 
 log = structlog.stdlib.get_logger("smsq.send")
 
 
-@shared_task(name=TASK_NAME, bind=True, ignore_result=False)
+@shared_task(name=TASK_NAME, bind=True, ignore_result=False, Request="tasks.request:Request")
 def send(self: Task) -> dict[str, int]:
     """Sends the job whose id is the task's.
 
@@ -34,29 +36,30 @@ def send(self: Task) -> dict[str, int]:
         SmsNotSent: The job failed.
         SmsUnknown: The gateway may have it.
         Retry: It waits in the ledger's schedule.
-        Ignore: It isn't this worker's, or ended before it was called.
+        Ended: It expired or was cancelled before it was called.
+        Ignore: It isn't this worker's.
     """
     process = runtime()
-    settled, sms = process.thread.run(deliver(process, self.request.id))
-    return _to_celery(self, settled, sms)
+    return _to_celery(process.thread.run(deliver(process, self.request.id)))
 
 
-async def deliver(process: Runtime, job_id: str) -> tuple[Settlement, Sms | None]:
+async def deliver(process: Runtime, job_id: str) -> Settlement:
     """Takes one job from begin to settle.
 
     Returns:
-        What was written to the ledger, and the message if it could be read.
+        What was written to the ledger.
 
     Raises:
+        Ended: It had expired or was cancelled.
         Ignore: Nothing was to be done, or the ledger knows better.
     """
     structlog.contextvars.bind_contextvars(job_id=job_id)
     try:
-        begun, lease = await process.begin(job_id)
-        if begun.word != "begun":
-            _not_ours(begun)
-        structlog.contextvars.bind_contextvars(attempt=begun.attempts)
-        settlement, sms = await _attempt(process, job_id, begun, lease)
+        hold = await process.begin(job_id)
+        if hold.begun.word != "begun":
+            _not_ours(hold.begun)
+        structlog.contextvars.bind_contextvars(attempt=hold.begun.attempts)
+        settlement, sms = await _attempt(process, hold)
         word = await process.settle(settlement)
     except Stopped:
         log.error("job.abandoned", reason="the worker stopped while Redis was away")  # noqa: TRY400 - no traceback
@@ -65,47 +68,47 @@ async def deliver(process: Runtime, job_id: str) -> tuple[Settlement, Sms | None
         log.error("job.settled_by_another", word=word, wanted=settlement.to, ids=settlement.ids)
         raise Ignore
     _log_end(settlement, sms)
-    return settlement, sms
+    return settlement
 
 
-async def _attempt(process: Runtime, job_id: str, begun: Begun, lease: Lease) -> tuple[Settlement, Sms | None]:
+async def _attempt(process: Runtime, hold: Hold) -> tuple[Settlement, Sms | None]:
     """Reads the message, calls the gateway unless it must wait, and decides."""
-    settings = process.settings
+    settings, begun = process.settings, hold.begun
     try:
         sms = load(begun.message, trusted=begun.rules == str(RULES_VERSION))
     except InvalidSms as invalid:
         error = JobError("the message breaks a rule", fields=invalid.errors)
-        return Settlement(job_id, lease.token, State.FAILED, error=error), None
+        return Settlement(hold.job_id, hold.token, State.FAILED, error=error), None
     who = who_defers(sms.deferred_to, now=begun.now / 1000)
     if who == "ledger" and sms.deferred_to:
         at = int(sms.deferred_to.timestamp() * 1000)
-        return Settlement(job_id, lease.token, State.SCHEDULED, at=at), sms
-    form = api_form(sms, zone=settings.zone, token=f"#{job_id}", deferred=who == "gateway")
+        return Settlement(hold.job_id, hold.token, State.SCHEDULED, at=at), sms
+    form = api_form(sms, zone=process.zone, token=f"#{hold.job_id}", deferred=who == "gateway")
 
     async def one_call() -> Outcome:
         async with process.slots.slot(begun.lane):
             if process.stopping.is_set():
                 return NOT_CALLED
-            return await process.gateway.send_sms(form, start_by=lease.start_by)
+            return await process.gateway.send_sms(form, start_by=hold.start_by)
 
     outcome, calls = await call(one_call, window=settings.retry_window, stopping=process.stopping)
-    return decide(job_id, lease.token, begun, sms, outcome, calls, give_up_after=settings.give_up_after), sms
+    return decide(hold, sms, outcome, calls, give_up_after=settings.give_up_after), sms
 
 
 def _not_ours(begun: Begun) -> NoReturn:
     """A hint for a job that this worker has nothing to do with is normal; one for a record it can't read isn't."""
-    if begun.word == "malformed":
-        log.error("job.malformed")
-    elif begun.word in ("expired", "cancelled"):
-        log.info(f"job.{begun.word}")
-        raise _Revoked(begun.word)
-    else:
-        log.debug("job.dropped", word=begun.word)
+    match begun.word:
+        case "expired" | "cancelled":
+            log.info("job.ended_uncalled", state=begun.word)
+            raise Ended(begun.word)
+        case "malformed":
+            log.error("job.malformed")
+        case _:
+            log.debug("job.dropped", word=begun.word)
     raise Ignore
 
 
-class _Revoked(Ignore):
-    """The job ended before it was called; Celery's monitors are told."""
+_LEVEL = {State.SENT: "info", State.QUEUED: "info", State.SCHEDULED: "info"}
 
 
 def _log_end(settlement: Settlement, sms: Sms | None) -> None:
@@ -114,16 +117,15 @@ def _log_end(settlement: Settlement, sms: Sms | None) -> None:
     if sms:
         fields["recipient"] = mask_recipient(sms.recipient)
     if settlement.ids:
-        fields |= dict(zip(("message_id", "campaign_id", "status"), settlement.ids, strict=True))
+        fields["message_id"], fields["campaign_id"], fields["status"] = settlement.ids
     if settlement.error:
         fields["reason"] = str(settlement.error)
     if settlement.delay:
         fields["delay"] = settlement.delay / 1000
-    line = log.info if settlement.to in (State.SENT, State.QUEUED, State.SCHEDULED) else log.warning
-    line(f"job.{settlement.to}", **fields)
+    getattr(log, _LEVEL.get(settlement.to, "warning"))("job." + settlement.to, **fields)
 
 
-def _to_celery(task: Task, settled: Settlement, sms: Sms | None) -> dict[str, int]:
+def _to_celery(settled: Settlement) -> dict[str, int]:
     """Tells Celery, its events and its signals what became of the job."""
     if settled.ids:
         message_id, campaign_id, status = settled.ids

@@ -4,7 +4,6 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from contextvars import ContextVar
-from types import TracebackType
 from typing import Self
 
 from smsq.lanes import LANES, Lane
@@ -84,5 +83,5 @@ class _Slot:
         await self._slots.acquire(self._lane)
         return self
 
-    async def __aexit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+    async def __aexit__(self, *_: object) -> None:
         self._slots.release()

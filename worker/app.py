@@ -7,7 +7,6 @@ from typing import Any
 import structlog
 from celery import Celery, bootsteps, signals
 
-import tasks.send
 import worker.pool
 import worker.transport  # noqa: F401 - `celery` has the checkout on its path only while it looks for the application
 from config import logs
@@ -16,9 +15,7 @@ from config.settings import WorkerSettings
 from smsq.errors import ConfigurationError
 from worker.dispatcher import Dispatcher
 from worker.lifecycle import stopping
-
-#: A wrong setting stops the program with this exit code, as every user's mistake does.
-EXIT_USAGE = 2
+from worker.refusals import EXIT_USAGE, honour_pool_option, refuse
 
 
 def _settings() -> WorkerSettings:
@@ -33,6 +30,8 @@ log = structlog.stdlib.get_logger("smsq.worker")
 settings = _settings()
 app = Celery("smsq", set_as_current=True)
 app.conf.update(options(settings))
+honour_pool_option()
+signals.celeryd_init.connect(refuse)
 
 
 @signals.setup_logging.connect
@@ -43,7 +42,7 @@ def _set_up_logging(loglevel: int | str | None = None, **_: Any) -> None:  # noq
         level=settings.log_level,
         celery_level=level if isinstance(level, int) else logging.WARNING,
         json=logs.wants_json(settings.log_format),
-        secrets=[settings.api_key.get_secret_value(), *filter(None, [settings.address.password])],
+        secrets=[each for each in (settings.api_key.get_secret_value(), settings.address.password) if each],
     )
 
 
@@ -52,7 +51,7 @@ def _say_ready(**_: Any) -> None:  # noqa: ANN401
     log.info("worker.ready", lanes=list(app.amqp.queues.consume_from))
 
 
-class Life(bootsteps.StartStopStep):  # type: ignore[misc] # Celery has no types
+class Life(bootsteps.StartStopStep):
     """Runs the dispatcher beside the worker, and says when the worker stops."""
 
     requires = ("celery.worker.components:Pool",)

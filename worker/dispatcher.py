@@ -1,7 +1,6 @@
 """Brings back what is due: reservations that were never begun, leases that ran out, retries and schedules.
 
-Every worker runs one; together they look about once per interval and worker. Its work grows with what is due, never with
-what waits, and nothing depends on any one of them.
+Every worker runs one, and nothing depends on any of them. Its work grows with what is due, never with what waits.
 """
 
 import threading
@@ -71,7 +70,7 @@ class Dispatcher:
                 log.warning("job.unknown", job_id=job_id, reason="the worker was lost during the call")
             else:
                 log.error("job.parked", job_id=job_id)
-        if looked.count >= LIMIT:
+        if looked.entries >= LIMIT:
             return 0.0
         if looked.next_due is None:
             return self._interval

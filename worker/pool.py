@@ -1,17 +1,16 @@
 """A Celery pool that is one event loop: a thousand calls wait in one thread.
 
-Each job runs the target that Celery gives, its own tracer, unchanged, in a greenlet on the loop's thread. When the task's
-body awaits, the greenlet switches to the loop and later back, so Celery's signals, and what hangs on them, see true
-durations. Celery's callbacks go back to the main thread, many at a time.
+Each job runs the target that Celery gives, its own tracer, unchanged, in a greenlet on the loop's thread. When the
+task's body awaits, the greenlet switches to the loop and later back, so Celery's signals, and what hangs on them, see
+true durations. Celery's callbacks go back to the main thread, many at a time.
 """
 
-import asyncio
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine
 from os import getpid
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from billiard.einfo import ExceptionInfo
@@ -21,6 +20,9 @@ from greenlet import getcurrent
 from tasks.loop import JobGreenlet
 from tasks.runtime import Runtime, runtime
 from tasks.slots import on_slot
+
+if TYPE_CHECKING:
+    import asyncio
 
 log = structlog.stdlib.get_logger("smsq.pool")
 
@@ -41,7 +43,7 @@ class _Job:
         self.accepted = False
 
 
-class TaskPool(BasePool):  # type: ignore[misc] # Celery has no types
+class TaskPool(BasePool):
     """What `worker_pool` names. `--concurrency` counts the calls that are out."""
 
     signal_safe = False
@@ -139,7 +141,7 @@ class TaskPool(BasePool):  # type: ignore[misc] # Celery has no types
             callback, args = self._outgoing.popleft()
             try:
                 callback(*args)
-            except Exception:  # noqa: BLE001 - one job's callback must not keep the others' from running
+            except Exception:
                 log.exception("pool.callback_failed")
 
     # -- control

@@ -5,14 +5,13 @@ trip, and the channel's bookkeeping of what it has delivered is in memory (the l
 sets and their visibility timeout have no job left). Everything else, replies, broadcasts and queues that a user adds,
 keeps kombu's own ways.
 
-Waiting is a BRPOP on the lanes' doorbells, beside kombu's own queues. A bell is a hint and no more: each time-out of the
-wait takes too, so a lost one costs a second at most.
+Waiting is a BRPOP on the lanes' doorbells, beside kombu's own queues. A bell is a hint and no more: each time-out of
+the wait takes too, so a lost one costs a second at most.
 """
 
 import itertools
 import time
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from kombu import Connection
@@ -21,12 +20,16 @@ from kombu.utils.encoding import bytes_to_str
 from kombu.utils.json import loads
 from redis.exceptions import ResponseError
 
+from config.celery_options import TRANSPORTS
 from config.settings import WorkerSettings
 from smsq import keys, ledger
 from smsq.connection import SyncRunner
 from smsq.errors import QueueUnavailable
 from smsq.lanes import LANES, TASK_NAME, Lane, lane_of, queue_name
 from worker.lifecycle import stopping
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 log = structlog.stdlib.get_logger("smsq.transport")
 
@@ -38,12 +41,12 @@ _SHARE = 8
 _BELL = keys.bell("")
 
 
-class LaneMessage(virtual.Message):  # type: ignore[misc] # kombu has no types
+class LaneMessage(virtual.Message):
     """A Celery message made up for a job id, decoded already. Nothing of the SMS is in it."""
 
     def __init__(self, channel: "Channel", job_id: str, lane: Lane, tag: str) -> None:
         self._raw = None
-        self.errors = []
+        self.errors: list[Any] = []
         self.channel = channel
         self.delivery_tag = tag
         self.content_type = "application/json"
@@ -59,7 +62,7 @@ class LaneMessage(virtual.Message):  # type: ignore[misc] # kombu has no types
         self.job_id = job_id
 
 
-class QoS(redis.QoS):  # type: ignore[misc]
+class QoS(redis.QoS):
     """Counts delivered lane messages in memory; kombu's own stay in Redis as ever."""
 
     def append(self, message: Any, delivery_tag: str) -> None:  # noqa: ANN401
@@ -76,7 +79,7 @@ class QoS(redis.QoS):  # type: ignore[misc]
         else:
             super().ack(delivery_tag)
 
-    def reject(self, delivery_tag: str, requeue: bool = False) -> None:  # noqa: FBT001, FBT002 - kombu's signature
+    def reject(self, delivery_tag: str, requeue: bool = False) -> None:
         """Hands a lane's id back, or drops the message; the job stays the ledger's."""
         message = self._delivered.get(delivery_tag)
         if not isinstance(message, LaneMessage):
@@ -105,7 +108,7 @@ class QoS(redis.QoS):  # type: ignore[misc]
         super().restore_unacked(client)
 
 
-class Channel(redis.Channel):  # type: ignore[misc]
+class Channel(redis.Channel):
     """A channel that consumes lanes from the ledger."""
 
     QoS = QoS
@@ -121,7 +124,7 @@ class Channel(redis.Channel):  # type: ignore[misc]
 
     # -- consuming
 
-    def basic_consume(self, queue: str, no_ack: bool, callback: Any, consumer_tag: str, **kwargs: Any) -> Any:  # noqa: ANN401, FBT001
+    def basic_consume(self, queue: str, no_ack: bool, callback: Any, consumer_tag: str, **kwargs: Any) -> Any:  # noqa: ANN401
         """Starts consuming a queue; of a lane at once, as ids may be waiting without a bell."""
         if lane := lane_of(queue):
             self._deliver_to[lane] = callback
@@ -236,7 +239,7 @@ class Channel(redis.Channel):  # type: ignore[misc]
         self._runner.close()
 
 
-class Poller(redis.MultiChannelPoller):  # type: ignore[misc]
+class Poller(redis.MultiChannelPoller):
     """kombu's poller, which looks whether lanes want another take before it waits."""
 
     def on_poll_start(self) -> None:
@@ -246,7 +249,7 @@ class Poller(redis.MultiChannelPoller):  # type: ignore[misc]
         super().on_poll_start()
 
 
-class Transport(redis.Transport):  # type: ignore[misc]
+class Transport(redis.Transport):
     """What `broker_transport` names."""
 
     Channel = Channel
@@ -256,5 +259,19 @@ class Transport(redis.Transport):  # type: ignore[misc]
         self.cycle = Poller()
 
 
-# Flower reads queue lengths by itself, and only for a transport called "redis".
-Connection.resolve_aliases = {**Connection.resolve_aliases, "worker.transport:Transport": "redis"}
+class SentinelChannel(Channel, redis.SentinelChannel):
+    """The same, which asks the sentinels where the master is."""
+
+
+class SentinelTransport(Transport, redis.SentinelTransport):
+    """What `broker_transport` names with a `sentinel://` address."""
+
+    Channel = SentinelChannel
+
+
+# Flower reads queue lengths by itself, and only for transports that it knows by name.
+Connection.resolve_aliases = {
+    **Connection.resolve_aliases,
+    TRANSPORTS["redis"]: "redis",
+    TRANSPORTS["sentinel"]: "sentinel",
+}

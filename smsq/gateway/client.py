@@ -58,18 +58,20 @@ _FORM: Final = "application/x-www-form-urlencoded"
 _ENCODED: Final = tuple(quote_plus(bytes([byte]), safe="").replace("~", "%7E") for byte in range(256))
 
 
-class CallCancelledError(asyncio.CancelledError):
-    """A call was cancelled, as any awaitable can be; this one says what that means for the message.
+def outcome_of(cancelled: asyncio.CancelledError) -> Outcome | None:
+    """Says what the cancellation of a call means for the message.
 
-    Whoever doesn't care lets it pass like any cancellation.
+    The exception is an ordinary `asyncio.CancelledError`, because time limits and task groups take no subclass for one;
+    the outcome travels as its argument.
 
-    Attributes:
-        outcome: `Kind.UNKNOWN` if the request had begun to be written, else `Kind.TRY_AGAIN`.
+    Args:
+        cancelled: What `Client.send_sms` raised.
+
+    Returns:
+        `Kind.UNKNOWN` if the request had begun to be written, else `Kind.TRY_AGAIN` or `Kind.NOT_CALLED`; None if it
+        isn't the cancellation of a call.
     """
-
-    def __init__(self, outcome: Outcome) -> None:
-        super().__init__(outcome.reason)
-        self.outcome = outcome
+    return next((argument for argument in cancelled.args if isinstance(argument, Outcome)), None)
 
 
 class Client:
@@ -140,7 +142,7 @@ class Client:
             What is known about the message, whatever the gateway or the network did.
 
         Raises:
-            CallCancelledError: The task was cancelled; the exception holds the outcome.
+            asyncio.CancelledError: The task was cancelled; `outcome_of` says what that means for the message.
         """
         body = _Form(self._encode(form), start_by)
         response: aiohttp.ClientResponse | None = None
@@ -161,7 +163,7 @@ class Client:
         outcome = NOT_CALLED if body.late else classify_fault(fault, written=body.begun, detail=detail)
         if cancelled:
             # Raised out here, where it doesn't take aiohttp's exception and frames along as its context.
-            raise CallCancelledError(outcome)
+            raise asyncio.CancelledError(outcome)
         return outcome
 
     async def close(self) -> None:

@@ -55,12 +55,12 @@ async def send(client: Client, *, within: float = 60.0) -> Outcome:
 async def until(condition: Callable[[], object]) -> None:
     """Waits until the condition holds."""
     async with asyncio.timeout(10):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - it is the condition of another process or of the kernel, not an event
             await asyncio.sleep(0.001)
 
 
 def resting(client: Client) -> list[ResponseHandler]:
-    """Returns the pool's connections that no call uses: what aiohttp shows nobody, and only some tests must wait for."""
+    """Returns the pool's connections that no call uses: aiohttp shows them to nobody, but some tests wait for them."""
     connector = client._session.connector
     assert connector is not None
     return [connection for pooled in connector._conns.values() for connection, _ in pooled]

@@ -59,5 +59,9 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
         ca_file=ca_file,
         server=context(ca.issue_cert("localhost")),
         misnamed=context(ca.issue_cert("elsewhere.example")),
-        expired=context(ca.issue_cert("localhost", not_before=datetime(2001, 1, 1, tzinfo=UTC), not_after=datetime(2001, 2, 1, tzinfo=UTC))),
+        expired=context(
+            ca.issue_cert(
+                "localhost", not_before=datetime(2001, 1, 1, tzinfo=UTC), not_after=datetime(2001, 2, 1, tzinfo=UTC)
+            )
+        ),
     )

@@ -21,7 +21,7 @@ PACE_SECONDS = 0.01
 """Between two bytes of what drips: far below the time limit of a call in these tests."""
 
 
-@dataclass
+@dataclass(repr=False)
 class Exchange:
     """One request that came in, and the connection to answer it on."""
 
@@ -49,7 +49,7 @@ class Exchange:
 Behaviour = Callable[[Exchange], Awaitable[None]]
 
 
-@dataclass
+@dataclass(repr=False)
 class RawGateway:
     """Answers each request with the next behaviour, the last one again and again.
 
@@ -72,6 +72,7 @@ class RawGateway:
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def __aenter__(self) -> Self:
+        """Starts to listen."""
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self.tls)
         port = self._server.sockets[0].getsockname()[1]
         self.url = f"{'https' if self.tls else 'http'}://{self.host}:{port}"
@@ -80,6 +81,7 @@ class RawGateway:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        """Stops, and hangs up on everyone."""
         self._server.close()
         for task in self._tasks:
             task.cancel()
@@ -115,6 +117,13 @@ async def _read_request(reader: asyncio.StreamReader, writer: asyncio.StreamWrit
     return exchange
 
 
+def _write(exchange: Exchange, words: bytes) -> None:
+    """Writes, and reports a client that is gone in the same way on both loops: uvloop says RuntimeError."""
+    if exchange.writer.is_closing():
+        raise ConnectionResetError
+    exchange.writer.write(words)
+
+
 def answering(answer: object = ACCEPTED, *, status: int = 200, headers: str = "") -> Behaviour:
     """Answers properly, with JSON or with the bytes given."""
     body = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
@@ -147,7 +156,7 @@ def dripping(start: bytes, drop: bytes) -> Behaviour:
                 # Nothing more is sent by the client, so this ends when it hangs up.
                 async with asyncio.timeout(PACE_SECONDS):
                     await exchange.reader.readexactly(1)
-            exchange.writer.write(drop)
+            _write(exchange, drop)
 
     return behave
 
@@ -158,7 +167,7 @@ def flooding(start: bytes) -> Behaviour:
     async def behave(exchange: Exchange) -> None:
         exchange.writer.write(start)
         while True:
-            exchange.writer.write(b"8000\r\n" + b" " * 0x8000 + b"\r\n")
+            _write(exchange, b"8000\r\n" + b" " * 0x8000 + b"\r\n")
             await exchange.writer.drain()
 
     return behave

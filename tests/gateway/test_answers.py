@@ -145,7 +145,11 @@ STATUSES = {
     **dict.fromkeys([100, 101, 199, 201, 202, 204, 206, 300, 301, 302, 303, 304, 307, 308], Kind.UNKNOWN),
     **dict.fromkeys([400, 402, 403, 406, 407, 408, 409, 410, 411, 414, 415, 418, 421, 422, 425, 431, 451, 499]),
     **dict.fromkeys([500, 501, 502, 503, 504, 505, 507, 520, 522, 524, 599, 600, 999]),
-    **{401: Kind.ACCOUNT, 404: Kind.ACCOUNT, 405: Kind.ACCOUNT, 413: Kind.REFUSED, 429: Kind.TRY_AGAIN},
+    401: Kind.ACCOUNT,
+    404: Kind.ACCOUNT,
+    405: Kind.ACCOUNT,
+    413: Kind.REFUSED,
+    429: Kind.TRY_AGAIN,
 }
 
 
@@ -185,7 +189,14 @@ DATE = "Tue, 25 Nov 2025 12:00:00 GMT"
         ("Tuesday, 25-Nov-25 12:00:30 GMT", 30),
         ("Tue, 25 Nov 2025 11:00:00 GMT", 0),
         ("Tue, 25 Nov 2031 12:00:00 GMT", MAX_RETRY_AFTER),
-        *(("", None), ("soon", None), ("-1", None), ("1.5", None), ("٢٠", None), ("Tue, 99 Nov 2025 12:00:30 GMT", None)),
+        *(
+            ("", None),
+            ("soon", None),
+            ("-1", None),
+            ("1.5", None),
+            ("٢٠", None),
+            ("Tue, 99 Nov 2025 12:00:30 GMT", None),
+        ),
         ("Tue, 25 Nov 999999999999 12:00:30 GMT", None),
     ],
 )
@@ -214,7 +225,10 @@ def test_advice_to_wait_doesnt_make_an_open_outcome_safe() -> None:
     [
         ({"text": "is empty"}, {"text": "is empty"}),
         ({"text": ["is empty", "is bad"], "from": []}, {"text": "is empty; is bad"}),
-        ({"params": {"validity": "too long", "mclass": ["no"]}}, {"params.validity": "too long", "params.mclass": "no"}),
+        (
+            {"params": {"validity": "too long", "mclass": ["no"]}},
+            {"params.validity": "too long", "params.mclass": "no"},
+        ),
         ({"text": {"0": ["a"], "1": {"deep": "b"}}}, {"text.0": "a", "text.1.deep": "b"}),
         (["one", "two"], "one; two"),
         ("api.mobizon.uz", "api.mobizon.uz"),

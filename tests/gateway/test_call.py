@@ -4,13 +4,13 @@ import asyncio
 
 import pytest
 
-from .calls import KEY, open_client, resting, send, until
-from .conftest import Authority, Run
-from .rawgateway import ACCEPTED, Exchange, RawGateway, answering
-
 from smsq.gateway import client as client_module
 from smsq.gateway.answers import Fault, Kind
 from smsq.gateway.client import Client
+
+from .calls import KEY, open_client, resting, send, until
+from .conftest import Authority, Run
+from .rawgateway import ACCEPTED, Exchange, RawGateway, answering
 
 
 def test_an_accepted_message_has_its_ids(run: Run) -> None:
@@ -45,7 +45,9 @@ def test_the_gateway_gets_exactly_the_forms_characters(run: Run, text: str) -> N
             await client.send_sms(form, start_by=float("inf"))
             (exchange,) = gateway.exchanges
         assert exchange.form == form | {"apiKey": KEY}
-        assert set(exchange.body.decode()) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.+%&=")
+        assert set(exchange.body.decode()) <= set(
+            "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.+%&="
+        )
         assert " " not in text or b"+" in exchange.body
 
     run(scenario())
@@ -69,7 +71,9 @@ def test_the_request_is_the_one_the_contract_describes(run: Run, tail: str, path
     run(scenario())
 
 
-@pytest.mark.parametrize("url", ["", "api.mobizon.kz", "ftp://h", "https://", "https://h?x=1", "https://h#x", "redis://h"])
+@pytest.mark.parametrize(
+    "url", ["", "api.mobizon.kz", "ftp://h", "https://", "https://h?x=1", "https://h#x", "redis://h"]
+)
 def test_a_url_that_isnt_a_servers_is_refused_at_once(run: Run, url: str) -> None:
     """The mistake shows when the worker starts, and the message doesn't repeat the value."""
 
@@ -125,7 +129,6 @@ def test_a_connection_that_the_gateway_closed_at_rest_isnt_used_again(run: Run) 
 
 def test_an_answer_nobody_asked_for_isnt_taken_for_ours(run: Run) -> None:
     """Bytes that come while the connection rests condemn it: the call that finds them isn't written there."""
-
     another = answering(ACCEPTED | {"data": {"campaignId": "66", "messageId": "666", "status": 2}})
 
     async def scenario() -> None:

@@ -4,16 +4,26 @@ import gzip
 
 import pytest
 
-from .calls import TOTAL_SECONDS, open_client, send, until
-from .conftest import Authority, Run
-from .rawgateway import ACCEPTED, Behaviour, RawGateway, answering, dripping, flooding, hanging, hanging_up, resetting, saying
-
 from smsq.gateway.answers import (
     NO_ENVELOPE,
     NO_IDS,
     UNLISTED_STATUS,
     Fault,
     Kind,
+)
+
+from .calls import TOTAL_SECONDS, open_client, send, until
+from .conftest import Run
+from .rawgateway import (
+    Behaviour,
+    RawGateway,
+    answering,
+    dripping,
+    flooding,
+    hanging,
+    hanging_up,
+    resetting,
+    saying,
 )
 
 WHOLE = b'{"code":0,"data":{"campaignId":"7","messageId":"12","status":2},"message":""}'

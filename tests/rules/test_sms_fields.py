@@ -235,6 +235,18 @@ def test_every_broken_field_is_reported_at_once_by_its_api_name() -> None:
     assert found["foo"] == "isn't a parameter of sendSmsMessage"
 
 
+def test_a_string_of_a_class_of_its_own_becomes_a_plain_one() -> None:
+    """Template engines mark strings by a subclass, which must not travel on into records and comparisons."""
+
+    class Markup(str):
+        """What a template engine returns."""
+
+        __slots__ = ()
+
+    sms = message(recipient=Markup("77010000001"), text=Markup("a"), sender=Markup("b"), name=Markup("c"))
+    assert {type(value) for value in (sms.recipient, sms.text, sms.sender, sms.name)} == {str}
+
+
 def test_missing_fields_are_reported() -> None:
     """Recipient and text are required."""
     with pytest.raises(InvalidSms) as refused:

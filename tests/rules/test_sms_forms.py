@@ -40,6 +40,14 @@ PYTHON = Sms(
 )
 
 
+class PostedFields(dict[str, list[str]]):
+    """What some web frameworks make of a form: a dict that stores lists and shows the last value of each."""
+
+    def items(self) -> list[tuple[str, str]]:  # type: ignore[override] # as these frameworks do
+        """Shows the last value of each field."""
+        return [(key, values[-1]) for key, values in super().items()]
+
+
 class Order(BaseModel):
     """What a web framework makes of a request's body."""
 
@@ -63,10 +71,11 @@ def refused(call: Callable[[], object]) -> dict[str, str]:
         {key: value for key, value in API_SHAPE.items() if key != "params"} | API_SHAPE["params"],
         PYTHON.model_dump(),
         UserDict(FORM),
+        UserDict(PYTHON.model_dump()),
         FORM | {"params": None},
         FORM | {"params": {}},
     ],
-    ids=["api", "form", "flat", "python", "mapping", "null params", "empty params"],
+    ids=["api", "form", "flat", "python", "mapping", "mapping of python names", "null params", "empty params"],
 )
 def test_every_form_gives_the_same_message(given: dict[str, Any]) -> None:
     """Names are all that differs between the forms."""
@@ -79,6 +88,12 @@ def test_json_and_strings_give_the_same_message() -> None:
     assert Sms.model_validate_json(json.dumps(FORM).encode()) == PYTHON
     assert Sms.model_validate_strings(FORM) == PYTHON
     assert Sms.model_validate_json(PYTHON.model_dump_json()) == PYTHON
+
+
+def test_a_form_that_stores_lists_is_read_as_it_shows_itself() -> None:
+    """A framework's own kind of dict is asked for its items, not read behind its back."""
+    posted = PostedFields({"recipient": ["+77010000001"], "text": ["a"], "from": ["Brand"]})
+    assert Sms.model_validate(posted) == Sms(recipient="+77010000001", text="a", sender="Brand")
 
 
 def test_an_instance_is_taken_as_it_is() -> None:
@@ -153,6 +168,9 @@ def test_as_the_whole_body_it_raises_pydantic_s_error() -> None:
     with pytest.raises(ValidationError) as caught:
         TypeAdapter(Sms).validate_python({"text": "a", "params": []})
     assert {error["loc"] for error in caught.value.errors()} == {("recipient",), ("params",)}
+    with pytest.raises(ValidationError) as caught:
+        TypeAdapter(Sms).validate_json('{"text": "s3cret')
+    assert "s3cret" not in str(caught.value)
 
 
 def test_it_has_a_json_schema() -> None:
