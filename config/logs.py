@@ -8,9 +8,11 @@ import base64
 import logging
 import sys
 from collections.abc import Iterable
+from typing import Any
 from urllib.parse import quote, quote_plus
 
 import structlog
+from pydantic_core import to_json
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 _SHOWN = "[secret]"
@@ -37,7 +39,7 @@ class Redactor:
 
 
 class _RedactingFormatter(structlog.stdlib.ProcessorFormatter):
-    """The last step of every handler: whatever a library put into a line or a traceback, no secret leaves."""
+    """The last step for other people's lines: whatever a library put into one, no secret leaves."""
 
     def __init__(self, redact: Redactor, processors: list[Processor]) -> None:
         super().__init__(foreign_pre_chain=_shared(), processors=processors)
@@ -47,7 +49,7 @@ class _RedactingFormatter(structlog.stdlib.ProcessorFormatter):
         return self._redact(super().format(record))
 
 
-def _name_level(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+def _name_logger(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     record = event.get("_record")
     if record is not None:
         event["logger"] = record.name
@@ -57,13 +59,19 @@ def _name_level(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
 def _shared() -> list[Processor]:
     return [
         structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
+        structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
 
 
+def _render_json(_: WrappedLogger, __: str, event: EventDict) -> str:
+    return to_json(event, fallback=repr).decode()
+
+
 def set_up(*, level: str, celery_level: int, json: bool, secrets: Iterable[str]) -> None:
-    """Sets up structlog and the standard library's logging for this process.
+    """Sets up structlog for our lines and the standard library's logging for everybody else's, with one look.
+
+    Our own lines don't pass through `logging`: one line a job is a tenth of what a job costs there.
 
     Args:
         level: The least level of our own lines.
@@ -71,30 +79,28 @@ def set_up(*, level: str, celery_level: int, json: bool, secrets: Iterable[str])
         json: JSON lines, or a readable console.
         secrets: What must never appear.
     """
-    renderer: list[Processor] = (
-        [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer(ensure_ascii=False)]
+    render: list[Processor] = (
+        [structlog.processors.dict_tracebacks, _render_json]
         if json
         else [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=28)]
     )
+    redact = Redactor(secrets)
+
+    def redact_line(_: WrappedLogger, __: str, line: Any) -> str:  # noqa: ANN401 - what the renderer returned
+        return redact(line)
+
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
-        _RedactingFormatter(
-            Redactor(secrets), [_name_level, structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderer]
-        )
+        _RedactingFormatter(redact, [_name_logger, structlog.stdlib.ProcessorFormatter.remove_processors_meta, *render])
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(celery_level)
-    logging.getLogger("smsq").setLevel(level.upper())
     logging.captureWarnings(capture=True)
     structlog.configure(
-        processors=[
-            structlog.stdlib.filter_by_level,
-            *_shared(),
-            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-        ],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
+        processors=[*_shared(), *render, redact_line],
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        wrapper_class=structlog.make_filtering_bound_logger(level),
         cache_logger_on_first_use=True,
     )
 

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 import structlog
+from structlog.typing import FilteringBoundLogger
 
 from config.settings import WorkerSettings
 from smsq import ledger
@@ -22,7 +23,7 @@ from tasks.loop import LoopThread
 from tasks.slots import Slots
 
 T = TypeVar("T")
-log = structlog.stdlib.get_logger("smsq.ledger")
+log: FilteringBoundLogger = structlog.get_logger()
 
 #: Seconds that one try of a ledger's call may take, and between tries while Redis is away.
 _TRY = 5.0

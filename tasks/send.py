@@ -5,6 +5,7 @@ from typing import Any, NoReturn
 import structlog
 from celery import Task, shared_task
 from celery.exceptions import Ignore, Retry
+from structlog.typing import FilteringBoundLogger
 
 from smsq.deferral import who_defers
 from smsq.errors import InvalidSms, SmsNotSent, SmsUnknown
@@ -22,7 +23,7 @@ from tasks.hold import Hold
 from tasks.request import Ended
 from tasks.runtime import Runtime, Stopped, runtime
 
-log = structlog.stdlib.get_logger("smsq.send")
+log: FilteringBoundLogger = structlog.get_logger()
 
 
 @shared_task(name=TASK_NAME, bind=True, ignore_result=False, Request="tasks.request:Request")
@@ -65,7 +66,7 @@ async def deliver(process: Runtime, job_id: str) -> Settlement:
         log.error("job.abandoned", reason="the worker stopped while Redis was away")  # noqa: TRY400 - no traceback
         raise Ignore from None
     if word != "settled":
-        log.error("job.settled_by_another", word=word, wanted=settlement.to, ids=settlement.ids)
+        log.error("job.settled_by_another", word=word, wanted=str(settlement.to), ids=settlement.ids)
         raise Ignore
     _log_end(settlement, sms)
     return settlement
@@ -108,9 +109,6 @@ def _not_ours(begun: Begun) -> NoReturn:
     raise Ignore
 
 
-_LEVEL = {State.SENT: "info", State.QUEUED: "info", State.SCHEDULED: "info"}
-
-
 def _log_end(settlement: Settlement, sms: Sms | None) -> None:
     """One line for each job's end, or for the reason why it waits."""
     fields: dict[str, Any] = {}
@@ -122,7 +120,11 @@ def _log_end(settlement: Settlement, sms: Sms | None) -> None:
         fields["reason"] = str(settlement.error)
     if settlement.delay:
         fields["delay"] = settlement.delay / 1000
-    getattr(log, _LEVEL.get(settlement.to, "warning"))("job." + settlement.to, **fields)
+    event = f"job.{settlement.to}"
+    if settlement.to in (State.SENT, State.QUEUED, State.SCHEDULED):
+        log.info(event, **fields)
+    else:
+        log.warning(event, **fields)
 
 
 def _to_celery(settled: Settlement) -> dict[str, int]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import structlog
 from celery import Celery, bootsteps, signals
+from structlog.typing import FilteringBoundLogger
 
 import worker.pool
 import worker.transport  # noqa: F401 - `celery` has the checkout on its path only while it looks for the application
@@ -26,7 +27,7 @@ def _settings() -> WorkerSettings:
         raise SystemExit(EXIT_USAGE) from None
 
 
-log = structlog.stdlib.get_logger("smsq.worker")
+log: FilteringBoundLogger = structlog.get_logger()
 settings = _settings()
 app = Celery("smsq", set_as_current=True)
 app.conf.update(options(settings))

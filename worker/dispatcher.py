@@ -6,13 +6,14 @@ Every worker runs one, and nothing depends on any of them. Its work grows with w
 import threading
 
 import structlog
+from structlog.typing import FilteringBoundLogger
 
 from config.settings import WorkerSettings
 from smsq import ledger
 from smsq.connection import SyncRunner
 from smsq.errors import QueueUnavailable
 
-log = structlog.stdlib.get_logger("smsq.dispatcher")
+log: FilteringBoundLogger = structlog.get_logger()
 
 #: Entries of a look. A full one is followed by the next at once; Redis is held for a few milliseconds by each.
 LIMIT = 500

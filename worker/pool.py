@@ -16,6 +16,7 @@ import structlog
 from billiard.einfo import ExceptionInfo
 from celery.concurrency.base import BasePool
 from greenlet import getcurrent
+from structlog.typing import FilteringBoundLogger
 
 from tasks.loop import JobGreenlet
 from tasks.runtime import Runtime, runtime
@@ -24,7 +25,7 @@ from tasks.slots import on_slot
 if TYPE_CHECKING:
     import asyncio
 
-log = structlog.stdlib.get_logger("smsq.pool")
+log: FilteringBoundLogger = structlog.get_logger()
 
 Callback = Callable[..., Any]
 
@@ -56,6 +57,7 @@ class TaskPool(BasePool):
         self._jobs: set[asyncio.Task[None]] = set()
         self._hub: Any = None
         self._woken = False
+        self._telling = False
         self._idle = threading.Event()
 
     def on_start(self) -> None:
@@ -129,12 +131,16 @@ class TaskPool(BasePool):
     # -- back to the main thread
 
     def _tell(self, callback: Callback, *args: Any) -> None:  # noqa: ANN401
-        first = not self._outgoing
         self._outgoing.append((callback, args))
-        if first:
-            if self._hub is not None:
-                self._hub.call_soon(self._run_callbacks)
-            self._idle.set()
+        if not self._telling:
+            self._telling = True
+            self._loop.call_soon(self._wake_hub)  # once for all that this turn of the loop has to tell
+
+    def _wake_hub(self) -> None:
+        self._telling = False
+        if self._hub is not None:
+            self._hub.call_soon(self._run_callbacks)
+        self._idle.set()
 
     def _run_callbacks(self) -> None:
         while self._outgoing:

@@ -19,6 +19,7 @@ from kombu.transport import redis, virtual
 from kombu.utils.encoding import bytes_to_str
 from kombu.utils.json import loads
 from redis.exceptions import ResponseError
+from structlog.typing import FilteringBoundLogger
 
 from config.celery_options import TRANSPORTS
 from config.settings import WorkerSettings
@@ -31,7 +32,7 @@ from worker.lifecycle import stopping
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-log = structlog.stdlib.get_logger("smsq.transport")
+log: FilteringBoundLogger = structlog.get_logger()
 
 #: Seconds that a ledger's call may hold the worker's main thread, and until the next try after one that failed.
 _TIMEOUT = 2.0

@@ -1,29 +1,43 @@
 """Real event loops and real certificates for the gateway's tests."""
 
 import asyncio
+import inspect
 import ssl
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 import trustme
 import uvloop
 
-Run = Callable[[Coroutine[Any, Any, None]], None]
+LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 
 
 @pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
-def run(request: pytest.FixtureRequest) -> Run:
-    """Runs a scenario on each kind of event loop that a worker can have."""
+def loop_factory(request: pytest.FixtureRequest) -> LoopFactory:
+    """Makes each kind of event loop that a worker can have."""
+    factory: LoopFactory = request.param
+    return factory
 
-    def run(scenario: Coroutine[Any, Any, None]) -> None:
-        with asyncio.Runner(loop_factory=request.param) as runner:
-            runner.run(scenario)
 
-    return run
+@pytest.hookimpl(tryfirst=True)
+def pytest_pycollect_makeitem(collector: pytest.Module | pytest.Class, name: str, obj: object) -> None:
+    """Has every coroutine test of this folder run once on each kind of loop."""
+    if inspect.iscoroutinefunction(obj) and collector.funcnamefilter(name):
+        pytest.mark.usefixtures("loop_factory")(obj)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Runs a coroutine test on its loop; any other test is left to pytest."""
+    if not inspect.iscoroutinefunction(pyfuncitem.obj):
+        return None
+    wanted = inspect.signature(pyfuncitem.obj).parameters
+    with asyncio.Runner(loop_factory=pyfuncitem.funcargs["loop_factory"]) as runner:
+        runner.run(pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in wanted}))
+    return True
 
 
 @dataclass(frozen=True)

@@ -220,6 +220,9 @@ def test_advice_to_wait_doesnt_make_an_open_outcome_safe() -> None:
     assert answer({"code": 30}, headers={"Retry-After": "7"}).retry_after == 7
 
 
+WITHOUT_SENTENCES: list[Any] = [None, [], {}, "", 0, 12, True, {"text": None}, [[]]]
+
+
 @pytest.mark.parametrize(
     ("data", "detail"),
     [
@@ -232,7 +235,7 @@ def test_advice_to_wait_doesnt_make_an_open_outcome_safe() -> None:
         ({"text": {"0": ["a"], "1": {"deep": "b"}}}, {"text.0": "a", "text.1.deep": "b"}),
         (["one", "two"], "one; two"),
         ("api.mobizon.uz", "api.mobizon.uz"),
-        *((nothing, "Sorry") for nothing in (None, [], {}, "", 0, 12, True, {"text": None}, [[]])),
+        *((without, "Sorry") for without in WITHOUT_SENTENCES),
     ],
     ids=repr,
 )

@@ -9,20 +9,16 @@ from smsq.gateway.answers import Fault, Kind
 from smsq.gateway.client import Client
 
 from .calls import KEY, open_client, resting, send, until
-from .conftest import Authority, Run
+from .conftest import Authority
 from .rawgateway import ACCEPTED, Exchange, RawGateway, answering
 
 
-def test_an_accepted_message_has_its_ids(run: Run) -> None:
+async def test_an_accepted_message_has_its_ids() -> None:
     """The ids come back as integers."""
-
-    async def scenario() -> None:
-        async with RawGateway((answering(),)) as gateway, open_client(gateway.url) as client:
-            outcome = await send(client)
-        assert (outcome.kind, outcome.http_status, outcome.detail) == (Kind.ACCEPTED, 200, "")
-        assert (outcome.message_id, outcome.campaign_id, outcome.campaign_status) == (12, 7, 2)
-
-    run(scenario())
+    async with RawGateway((answering(),)) as gateway, open_client(gateway.url) as client:
+        outcome = await send(client)
+    assert (outcome.kind, outcome.http_status, outcome.detail) == (Kind.ACCEPTED, 200, "")
+    assert (outcome.message_id, outcome.campaign_id, outcome.campaign_status) == (12, 7, 2)
 
 
 TEXTS = [
@@ -36,151 +32,114 @@ TEXTS = [
 
 
 @pytest.mark.parametrize("text", TEXTS, ids=repr)
-def test_the_gateway_gets_exactly_the_forms_characters(run: Run, text: str) -> None:
+async def test_the_gateway_gets_exactly_the_forms_characters(text: str) -> None:
     """Names and values arrive as they were given, in the API's own escaping: plus for space, %XX for all but a few."""
     form = {"recipient": "77010000001", "text": text, "params[name]": "otp #1"}
-
-    async def scenario() -> None:
-        async with RawGateway((answering(),)) as gateway, open_client(gateway.url) as client:
-            await client.send_sms(form, start_by=float("inf"))
-            (exchange,) = gateway.exchanges
-        assert exchange.form == form | {"apiKey": KEY}
-        assert set(exchange.body.decode()) <= set(
-            "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.+%&="
-        )
-        assert " " not in text or b"+" in exchange.body
-
-    run(scenario())
+    async with RawGateway((answering(),)) as gateway, open_client(gateway.url) as client:
+        await client.send_sms(form, start_by=float("inf"))
+        (exchange,) = gateway.exchanges
+    assert exchange.form == form | {"apiKey": KEY}
+    assert set(exchange.body.decode()) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.+%&=")
+    assert " " not in text or b"+" in exchange.body
 
 
 @pytest.mark.parametrize(("tail", "path"), [("", ""), ("/", ""), ("/prefix", "/prefix"), ("/prefix/", "/prefix")])
-def test_the_request_is_the_one_the_contract_describes(run: Run, tail: str, path: str) -> None:
+async def test_the_request_is_the_one_the_contract_describes(tail: str, path: str) -> None:
     """A POST of a form to the method's address, with the key in the form and nowhere else."""
-
-    async def scenario() -> None:
-        async with RawGateway((answering(),)) as gateway, open_client(gateway.url + tail) as client:
-            await send(client)
-            (exchange,) = gateway.exchanges
-        assert exchange.request_line == f"POST {path}/service/message/sendsmsmessage?output=json&api=v1 HTTP/1.1"
-        assert exchange.header("Content-Type") == "application/x-www-form-urlencoded"
-        assert exchange.header("Accept-Encoding") == "identity"
-        assert exchange.header("Transfer-Encoding") is None
-        assert exchange.header("Expect") is None
-        assert KEY[:8] not in exchange.head
-
-    run(scenario())
+    async with RawGateway((answering(),)) as gateway, open_client(gateway.url + tail) as client:
+        await send(client)
+        (exchange,) = gateway.exchanges
+    assert exchange.request_line == f"POST {path}/service/message/sendsmsmessage?output=json&api=v1 HTTP/1.1"
+    assert exchange.header("Content-Type") == "application/x-www-form-urlencoded"
+    assert exchange.header("Accept-Encoding") == "identity"
+    assert exchange.header("Transfer-Encoding") is None
+    assert exchange.header("Expect") is None
+    assert KEY[:8] not in exchange.head
 
 
 @pytest.mark.parametrize(
     "url", ["", "api.mobizon.kz", "ftp://h", "https://", "https://h?x=1", "https://h#x", "redis://h"]
 )
-def test_a_url_that_isnt_a_servers_is_refused_at_once(run: Run, url: str) -> None:
+async def test_a_url_that_isnt_a_servers_is_refused_at_once(url: str) -> None:
     """The mistake shows when the worker starts, and the message doesn't repeat the value."""
-
-    async def scenario() -> None:
-        with pytest.raises(ValueError, match=r"^The gateway's URL must be") as caught:
-            Client(url, KEY, connections=1)
-        assert "mobizon" not in str(caught.value)
-
-    run(scenario())
+    with pytest.raises(ValueError, match=r"^The gateway's URL must be") as caught:
+        Client(url, KEY, connections=1)
+    assert "mobizon" not in str(caught.value)
 
 
-def test_a_connection_is_used_again(run: Run) -> None:
+async def test_a_connection_is_used_again() -> None:
     """One connection serves one call after the other."""
-
-    async def scenario() -> None:
-        async with RawGateway((answering(),)) as gateway, open_client(gateway.url) as client:
-            assert [(await send(client)).kind for _ in range(3)] == [Kind.ACCEPTED] * 3
-            assert (gateway.connections, len(gateway.exchanges)) == (1, 3)
-
-    run(scenario())
+    async with RawGateway((answering(),)) as gateway, open_client(gateway.url) as client:
+        assert [(await send(client)).kind for _ in range(3)] == [Kind.ACCEPTED] * 3
+        assert (gateway.connections, len(gateway.exchanges)) == (1, 3)
 
 
-def test_a_connection_that_rested_too_long_isnt_used_again(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_connection_that_rested_too_long_isnt_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """We are the ones who close it, before a server does it in the middle of a call."""
     monkeypatch.setattr(client_module, "MAX_IDLE_SECONDS", 0.05)
-
-    async def scenario() -> None:
-        async with RawGateway((answering(),)) as gateway, open_client(gateway.url) as client:
-            await send(client)
-            await until(lambda: gateway.endings)
-            assert (await send(client)).kind is Kind.ACCEPTED
-            assert gateway.connections == 2
-
-    run(scenario())
+    async with RawGateway((answering(),)) as gateway, open_client(gateway.url) as client:
+        await send(client)
+        await until(lambda: gateway.endings)
+        assert (await send(client)).kind is Kind.ACCEPTED
+        assert gateway.connections == 2
 
 
-def test_a_connection_that_the_gateway_closed_at_rest_isnt_used_again(run: Run) -> None:
+async def test_a_connection_that_the_gateway_closed_at_rest_isnt_used_again() -> None:
     """The next call opens another, and loses nothing."""
 
     async def answer_and_close(exchange: Exchange) -> None:
         await answering()(exchange)
         exchange.writer.close()
 
-    async def scenario() -> None:
-        async with RawGateway((answer_and_close,)) as gateway, open_client(gateway.url) as client:
-            await send(client)
-            await until(lambda: not any(proto.is_connected() for proto in resting(client)))
-            assert (await send(client)).kind is Kind.ACCEPTED
-            assert gateway.connections == 2
-
-    run(scenario())
+    async with RawGateway((answer_and_close,)) as gateway, open_client(gateway.url) as client:
+        await send(client)
+        await until(lambda: not any(proto.is_connected() for proto in resting(client)))
+        assert (await send(client)).kind is Kind.ACCEPTED
+        assert gateway.connections == 2
 
 
-def test_an_answer_nobody_asked_for_isnt_taken_for_ours(run: Run) -> None:
+async def test_an_answer_nobody_asked_for_isnt_taken_for_ours() -> None:
     """Bytes that come while the connection rests condemn it: the call that finds them isn't written there."""
     another = answering(ACCEPTED | {"data": {"campaignId": "66", "messageId": "666", "status": 2}})
+    asleep = asyncio.Event()
 
-    async def scenario() -> None:
-        asleep = asyncio.Event()
+    async def answer_twice(exchange: Exchange) -> None:
+        await answering()(exchange)
+        await asleep.wait()
+        await another(exchange)
 
-        async def answer_twice(exchange: Exchange) -> None:
-            await answering()(exchange)
-            await asleep.wait()
-            await another(exchange)
-
-        async with RawGateway((answer_twice, answering())) as gateway, open_client(gateway.url) as client:
-            await send(client)
-            asleep.set()
-            await until(lambda: any(proto.should_close for proto in resting(client)))
-            outcome = await send(client)
-            assert (outcome.kind, outcome.reason) == (Kind.TRY_AGAIN, Fault.STALE_CONNECTION)
-            assert len(gateway.exchanges) == 1
-            assert (await send(client)).message_id == 12
-
-    run(scenario())
+    async with RawGateway((answer_twice, answering())) as gateway, open_client(gateway.url) as client:
+        await send(client)
+        asleep.set()
+        await until(lambda: any(proto.should_close for proto in resting(client)))
+        outcome = await send(client)
+        assert (outcome.kind, outcome.reason) == (Kind.TRY_AGAIN, Fault.STALE_CONNECTION)
+        assert len(gateway.exchanges) == 1
+        assert (await send(client)).message_id == 12
 
 
-def test_cookies_and_the_environments_proxy_are_ignored(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_cookies_and_the_environments_proxy_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing but the settings decides where a message goes and what it carries."""
-
-    async def scenario() -> None:
-        async with (
-            RawGateway((answering(headers="Set-Cookie: a=b\r\n"),)) as gateway,
-            RawGateway((answering(),)) as proxy,
-            open_client(gateway.url) as client,
-        ):
-            for variable in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
-                monkeypatch.setenv(variable, proxy.url)
-            for variable in ("no_proxy", "NO_PROXY"):
-                monkeypatch.delenv(variable, raising=False)
-            await send(client)
-            await send(client)
-            assert [exchange.header("Cookie") for exchange in gateway.exchanges] == [None, None]
-            assert proxy.connections == 0
-
-    run(scenario())
+    async with (
+        RawGateway((answering(headers="Set-Cookie: a=b\r\n"),)) as gateway,
+        RawGateway((answering(),)) as proxy,
+        open_client(gateway.url) as client,
+    ):
+        for variable in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+            monkeypatch.setenv(variable, proxy.url)
+        for variable in ("no_proxy", "NO_PROXY"):
+            monkeypatch.delenv(variable, raising=False)
+        await send(client)
+        await send(client)
+        assert [exchange.header("Cookie") for exchange in gateway.exchanges] == [None, None]
+        assert proxy.connections == 0
 
 
-def test_over_tls_a_trusted_server_is_called(run: Run, authority: Authority) -> None:
+async def test_over_tls_a_trusted_server_is_called(authority: Authority) -> None:
     """With the authority's certificate given, the call is made and the connection used again."""
-
-    async def scenario() -> None:
-        async with (
-            RawGateway((answering(),), tls=authority.server, host="localhost") as gateway,
-            open_client(gateway.url, ca_file=authority.ca_file) as client,
-        ):
-            assert [(await send(client)).kind for _ in range(2)] == [Kind.ACCEPTED] * 2
-            assert gateway.connections == 1
-
-    run(scenario())
+    async with (
+        RawGateway((answering(),), tls=authority.server, host="localhost") as gateway,
+        open_client(gateway.url, ca_file=authority.ca_file) as client,
+    ):
+        assert [(await send(client)).kind for _ in range(2)] == [Kind.ACCEPTED] * 2
+        assert gateway.connections == 1

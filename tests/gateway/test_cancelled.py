@@ -8,7 +8,6 @@ from smsq.gateway.answers import Fault, Kind, Outcome
 from smsq.gateway.client import outcome_of
 
 from .calls import open_client, resting, send, until
-from .conftest import Run
 from .rawgateway import Exchange, RawGateway, answering, hanging, waiting_for
 
 
@@ -21,71 +20,55 @@ async def cancel(call: "asyncio.Task[Outcome]") -> asyncio.CancelledError:
     return caught.value
 
 
-def test_a_call_cancelled_after_it_was_written_is_unknown(run: Run) -> None:
+async def test_a_call_cancelled_after_it_was_written_is_unknown() -> None:
     """The cancellation carries the outcome, and the connection is reset."""
-
-    async def scenario() -> None:
-        async with RawGateway((hanging,)) as gateway, open_client(gateway.url) as client:
-            call = asyncio.create_task(send(client))
-            await until(lambda: gateway.exchanges)
-            outcome = outcome_of(await cancel(call))
-            assert outcome == Outcome(kind=Kind.UNKNOWN, reason=Fault.CANCELLED)
-            await until(lambda: gateway.endings)
-            assert gateway.endings == ["reset"]
-
-    run(scenario())
+    async with RawGateway((hanging,)) as gateway, open_client(gateway.url) as client:
+        call = asyncio.create_task(send(client))
+        await until(lambda: gateway.exchanges)
+        outcome = outcome_of(await cancel(call))
+        assert outcome == Outcome(kind=Kind.UNKNOWN, reason=Fault.CANCELLED)
+        await until(lambda: gateway.endings)
+        assert gateway.endings == ["reset"]
 
 
-def test_a_call_cancelled_before_it_was_written_is_not_sent(run: Run) -> None:
+async def test_a_call_cancelled_before_it_was_written_is_not_sent() -> None:
     """Cancelled while it waits for a free connection, it never reaches the gateway."""
-
-    async def scenario() -> None:
-        answer = asyncio.Event()
-        async with (
-            RawGateway((waiting_for(answer, answering()),)) as gateway,
-            open_client(gateway.url, connections=1) as client,
-        ):
-            first = asyncio.create_task(send(client))
-            await until(lambda: gateway.exchanges)
-            second = asyncio.create_task(send(client))
-            await asyncio.sleep(0)
-            outcome = outcome_of(await cancel(second))
-            assert outcome == Outcome(kind=Kind.TRY_AGAIN, reason=Fault.CANCELLED)
-            answer.set()
-            assert (await first).kind is Kind.ACCEPTED
-            assert len(gateway.exchanges) == 1
-
-    run(scenario())
+    answer = asyncio.Event()
+    async with (
+        RawGateway((waiting_for(answer, answering()),)) as gateway,
+        open_client(gateway.url, connections=1) as client,
+    ):
+        first = asyncio.create_task(send(client))
+        await until(lambda: gateway.exchanges)
+        second = asyncio.create_task(send(client))
+        await asyncio.sleep(0)
+        outcome = outcome_of(await cancel(second))
+        assert outcome == Outcome(kind=Kind.TRY_AGAIN, reason=Fault.CANCELLED)
+        answer.set()
+        assert (await first).kind is Kind.ACCEPTED
+        assert len(gateway.exchanges) == 1
 
 
-def test_a_cancelled_call_is_an_ordinary_cancellation(run: Run) -> None:
+async def test_a_cancelled_call_is_an_ordinary_cancellation() -> None:
     """Time limits and task groups around the call work as with any other awaitable."""
-
-    async def scenario() -> None:
-        async with RawGateway((hanging,)) as gateway, open_client(gateway.url) as client:
-            with pytest.raises(TimeoutError):
-                async with asyncio.timeout(0.05):
-                    await send(client)
-            async with asyncio.TaskGroup() as group:
-                call = group.create_task(send(client))
-                await until(lambda: len(gateway.exchanges) == 2)
-                call.cancel()
-            assert call.cancelled()
-
-    run(scenario())
+    async with RawGateway((hanging,)) as gateway, open_client(gateway.url) as client:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await send(client)
+        async with asyncio.TaskGroup() as group:
+            call = group.create_task(send(client))
+            await until(lambda: len(gateway.exchanges) == 2)
+            call.cancel()
+        assert call.cancelled()
 
 
-def test_a_cancelled_call_brings_no_exception_of_the_http_library(run: Run) -> None:
+async def test_a_cancelled_call_brings_no_exception_of_the_http_library() -> None:
     """Neither as its cause nor as its context."""
-
-    async def scenario() -> None:
-        async with RawGateway((hanging,)) as gateway, open_client(gateway.url) as client:
-            call = asyncio.create_task(send(client))
-            await until(lambda: gateway.exchanges)
-            cancelled = await cancel(call)
-            assert (cancelled.__cause__, cancelled.__context__) == (None, None)
-
-    run(scenario())
+    async with RawGateway((hanging,)) as gateway, open_client(gateway.url) as client:
+        call = asyncio.create_task(send(client))
+        await until(lambda: gateway.exchanges)
+        cancelled = await cancel(call)
+        assert (cancelled.__cause__, cancelled.__context__) == (None, None)
 
 
 def test_the_cancellation_of_something_else_says_nothing() -> None:
@@ -93,31 +76,27 @@ def test_the_cancellation_of_something_else_says_nothing() -> None:
     assert outcome_of(asyncio.CancelledError("shutdown")) is None
 
 
-def test_a_call_cancelled_in_the_moment_of_its_answer_leaves_the_next_one_alone(run: Run) -> None:
+async def test_a_call_cancelled_in_the_moment_of_its_answer_leaves_the_next_one_alone() -> None:
     """The connection may already serve another call when the cancelled one comes to clean up."""
+    rest = asyncio.Event()
 
-    async def scenario() -> None:
-        rest = asyncio.Event()
+    async def answer_in_two_parts(exchange: Exchange) -> None:
+        exchange.writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{")
+        await rest.wait()
+        exchange.writer.write(b"}")
 
-        async def answer_in_two_parts(exchange: Exchange) -> None:
-            exchange.writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{")
-            await rest.wait()
-            exchange.writer.write(b"}")
-
-        async with (
-            RawGateway((answer_in_two_parts, answering())) as gateway,
-            open_client(gateway.url, connections=1) as client,
-        ):
-            first = asyncio.create_task(send(client))
-            await until(lambda: gateway.exchanges)
-            rest.set()
-            while not resting(client):  # noqa: ASYNC110 - each turn of the loop, to be there before the call wakes up
-                await asyncio.sleep(0)
-            first.cancel()
-            second = await send(client)
-            with pytest.raises(asyncio.CancelledError):
-                await first
-            assert second.kind is Kind.ACCEPTED
-            assert gateway.connections == 1
-
-    run(scenario())
+    async with (
+        RawGateway((answer_in_two_parts, answering())) as gateway,
+        open_client(gateway.url, connections=1) as client,
+    ):
+        first = asyncio.create_task(send(client))
+        await until(lambda: gateway.exchanges)
+        rest.set()
+        while not resting(client):  # noqa: ASYNC110 - each turn of the loop, to be there before the call wakes up
+            await asyncio.sleep(0)
+        first.cancel()
+        second = await send(client)
+        with pytest.raises(asyncio.CancelledError):
+            await first
+        assert second.kind is Kind.ACCEPTED
+        assert gateway.connections == 1

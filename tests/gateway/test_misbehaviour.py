@@ -13,7 +13,6 @@ from smsq.gateway.answers import (
 )
 
 from .calls import TOTAL_SECONDS, open_client, send, until
-from .conftest import Run
 from .rawgateway import (
     Behaviour,
     RawGateway,
@@ -69,44 +68,32 @@ STALLS: dict[str, Behaviour] = {
 
 
 @pytest.mark.parametrize(("behaviour", "reason"), ANSWERS.values(), ids=ANSWERS)
-def test_an_answer_that_says_nothing_sure_is_unknown(run: Run, behaviour: Behaviour, reason: str) -> None:
+async def test_an_answer_that_says_nothing_sure_is_unknown(behaviour: Behaviour, reason: str) -> None:
     """The gateway may have accepted it before it answered like that; it isn't called again (F55)."""
-
-    async def scenario() -> None:
-        async with RawGateway((behaviour,)) as gateway, open_client(gateway.url) as client:
-            outcome = await send(client)
-            assert (outcome.kind, outcome.reason) == (Kind.UNKNOWN, reason)
-            assert len(gateway.exchanges) == 1
-
-    run(scenario())
+    async with RawGateway((behaviour,)) as gateway, open_client(gateway.url) as client:
+        outcome = await send(client)
+        assert (outcome.kind, outcome.reason) == (Kind.UNKNOWN, reason)
+        assert len(gateway.exchanges) == 1
 
 
 @pytest.mark.parametrize(("behaviour", "fault"), BREAKS.values(), ids=BREAKS)
-def test_a_broken_answer_is_unknown(run: Run, behaviour: Behaviour, fault: Fault) -> None:
+async def test_a_broken_answer_is_unknown(behaviour: Behaviour, fault: Fault) -> None:
     """It isn't called again, a complete success inside a cut answer isn't believed, and size is bounded (F55, F58)."""
-
-    async def scenario() -> None:
-        async with RawGateway((behaviour,)) as gateway, open_client(gateway.url) as client:
-            outcome = await send(client)
-            assert (outcome.kind, outcome.reason) == (Kind.UNKNOWN, fault)
-            assert len(gateway.exchanges) == 1
-
-    run(scenario())
+    async with RawGateway((behaviour,)) as gateway, open_client(gateway.url) as client:
+        outcome = await send(client)
+        assert (outcome.kind, outcome.reason) == (Kind.UNKNOWN, fault)
+        assert len(gateway.exchanges) == 1
 
 
 @pytest.mark.parametrize("behaviour", STALLS.values(), ids=STALLS)
-def test_an_answer_that_doesnt_end_is_cut_off(run: Run, behaviour: Behaviour) -> None:
+async def test_an_answer_that_doesnt_end_is_cut_off(behaviour: Behaviour) -> None:
     """The total time counts to the last byte, however lively it drips; the connection is reset (F58, F11)."""
-
-    async def scenario() -> None:
-        async with (
-            RawGateway((behaviour,)) as gateway,
-            open_client(gateway.url, total_timeout=TOTAL_SECONDS) as client,
-        ):
-            outcome = await send(client)
-            assert (outcome.kind, outcome.reason) == (Kind.UNKNOWN, Fault.NO_ANSWER_IN_TIME)
-            assert len(gateway.exchanges) == 1
-            await until(lambda: gateway.endings)
-            assert gateway.endings == ["reset"]
-
-    run(scenario())
+    async with (
+        RawGateway((behaviour,)) as gateway,
+        open_client(gateway.url, total_timeout=TOTAL_SECONDS) as client,
+    ):
+        outcome = await send(client)
+        assert (outcome.kind, outcome.reason) == (Kind.UNKNOWN, Fault.NO_ANSWER_IN_TIME)
+        assert len(gateway.exchanges) == 1
+        await until(lambda: gateway.endings)
+        assert gateway.endings == ["reset"]

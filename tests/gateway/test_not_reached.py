@@ -11,7 +11,7 @@ import pytest
 from smsq.gateway.answers import NOT_CALLED, Fault, Kind
 
 from .calls import TOTAL_SECONDS, open_client, send, until
-from .conftest import Authority, Run
+from .conftest import Authority
 from .rawgateway import Behaviour, RawGateway, answering, hanging_up, resetting, waiting_for
 
 
@@ -46,207 +46,152 @@ def silent_port() -> Iterator[int]:
         yield server.getsockname()[1]
 
 
-def test_a_refused_connection_is_not_sent(run: Run, closed_port: int) -> None:
+async def test_a_refused_connection_is_not_sent(closed_port: int) -> None:
     """Nobody listens: try again."""
-
-    async def scenario() -> None:
-        async with open_client(f"http://127.0.0.1:{closed_port}") as client:
-            outcome = await send(client)
-        assert (outcome.kind, outcome.reason) == (Kind.TRY_AGAIN, Fault.NO_CONNECTION)
-        assert outcome.detail == "ECONNREFUSED"
-
-    run(scenario())
+    async with open_client(f"http://127.0.0.1:{closed_port}") as client:
+        outcome = await send(client)
+    assert (outcome.kind, outcome.reason) == (Kind.TRY_AGAIN, Fault.NO_CONNECTION)
+    assert outcome.detail == "ECONNREFUSED"
 
 
-def test_a_name_that_isnt_found_is_not_sent(run: Run) -> None:
+async def test_a_name_that_isnt_found_is_not_sent() -> None:
     """The resolver says no: try again."""
     # Longer than any name can be, so that the resolver needs no network to know.
     name = ".".join(["a" * 60] * 5)
-
-    async def scenario() -> None:
-        async with open_client(f"http://{name}") as client:
-            outcome = await send(client)
-        assert (outcome.kind, outcome.reason) == (Kind.TRY_AGAIN, Fault.NO_NAME)
-        assert name not in str(outcome)
-
-    run(scenario())
+    async with open_client(f"http://{name}") as client:
+        outcome = await send(client)
+    assert (outcome.kind, outcome.reason) == (Kind.TRY_AGAIN, Fault.NO_NAME)
+    assert name not in str(outcome)
 
 
-def test_a_connection_that_isnt_made_in_time_is_not_sent(run: Run, deaf_port: int) -> None:
+async def test_a_connection_that_isnt_made_in_time_is_not_sent(deaf_port: int) -> None:
     """The network swallows it: try again."""
-
-    async def scenario() -> None:
-        async with open_client(f"http://127.0.0.1:{deaf_port}", connect_timeout=TOTAL_SECONDS) as client:
-            outcome = await send(client)
-        assert (outcome.kind, outcome.reason) == (Kind.TRY_AGAIN, Fault.NO_CONNECTION_IN_TIME)
-
-    run(scenario())
+    async with open_client(f"http://127.0.0.1:{deaf_port}", connect_timeout=TOTAL_SECONDS) as client:
+        outcome = await send(client)
+    assert (outcome.kind, outcome.reason) == (Kind.TRY_AGAIN, Fault.NO_CONNECTION_IN_TIME)
 
 
-def test_the_total_time_includes_the_connection(run: Run, deaf_port: int) -> None:
+async def test_the_total_time_includes_the_connection(deaf_port: int) -> None:
     """A connect limit longer than the total doesn't stretch it."""
-
-    async def scenario() -> None:
-        async with open_client(f"http://127.0.0.1:{deaf_port}", total_timeout=TOTAL_SECONDS) as client:
-            outcome = await send(client)
-        assert (outcome.kind, outcome.reason) == (Kind.TRY_AGAIN, Fault.NO_CONNECTION_IN_TIME)
-
-    run(scenario())
+    async with open_client(f"http://127.0.0.1:{deaf_port}", total_timeout=TOTAL_SECONDS) as client:
+        outcome = await send(client)
+    assert (outcome.kind, outcome.reason) == (Kind.TRY_AGAIN, Fault.NO_CONNECTION_IN_TIME)
 
 
-def test_a_handshake_that_isnt_answered_in_time_is_not_sent(run: Run, silent_port: int) -> None:
+async def test_a_handshake_that_isnt_answered_in_time_is_not_sent(silent_port: int) -> None:
     """Connected, but without TLS nothing of the request goes out: try again."""
-
-    async def scenario() -> None:
-        async with open_client(f"https://127.0.0.1:{silent_port}", connect_timeout=TOTAL_SECONDS) as client:
-            outcome = await send(client)
-        assert (outcome.kind, outcome.reason) == (Kind.TRY_AGAIN, Fault.NO_CONNECTION_IN_TIME)
-
-    run(scenario())
+    async with open_client(f"https://127.0.0.1:{silent_port}", connect_timeout=TOTAL_SECONDS) as client:
+        outcome = await send(client)
+    assert (outcome.kind, outcome.reason) == (Kind.TRY_AGAIN, Fault.NO_CONNECTION_IN_TIME)
 
 
 @pytest.mark.parametrize("server", ["server", "misnamed", "expired"])
-def test_a_certificate_that_isnt_valid_is_refused(run: Run, authority: Authority, server: str) -> None:
+async def test_a_certificate_that_isnt_valid_is_refused(authority: Authority, server: str) -> None:
     """From an unknown authority, for another name or out of date: nothing is sent, and the reason says which."""
     ca_file = None if server == "server" else authority.ca_file
     detail = {"server": "unable to get local issuer", "misnamed": "Hostname mismatch", "expired": "expired"}[server]
-
-    async def scenario() -> None:
-        async with (
-            RawGateway((answering(),), tls=getattr(authority, server), host="localhost") as gateway,
-            open_client(gateway.url, ca_file=ca_file) as client,
-        ):
-            outcome = await send(client)
-            assert (outcome.kind, outcome.reason) == (Kind.TRY_AGAIN, Fault.CERTIFICATE)
-            assert detail in str(outcome.detail)
-            assert not gateway.exchanges
-
-    run(scenario())
+    async with (
+        RawGateway((answering(),), tls=getattr(authority, server), host="localhost") as gateway,
+        open_client(gateway.url, ca_file=ca_file) as client,
+    ):
+        outcome = await send(client)
+        assert (outcome.kind, outcome.reason) == (Kind.TRY_AGAIN, Fault.CERTIFICATE)
+        assert detail in str(outcome.detail)
+        assert not gateway.exchanges
 
 
-def test_a_server_without_tls_behind_an_https_url_gets_nothing(run: Run) -> None:
+async def test_a_server_without_tls_behind_an_https_url_gets_nothing() -> None:
     """There is no falling back to plain HTTP: try again, and no byte of the form was seen."""
-
-    async def scenario() -> None:
-        async with RawGateway((answering(),)) as gateway:
-            url = gateway.url.replace("http:", "https:")
-            async with open_client(url, connect_timeout=TOTAL_SECONDS) as client:
-                outcome = await send(client)
-            assert outcome.kind is Kind.TRY_AGAIN
-            await until(lambda: gateway.endings)
-            assert not gateway.exchanges
-            assert not any(b"POST" in fragment or b"recipient" in fragment for fragment in gateway.fragments)
-
-    run(scenario())
+    async with RawGateway((answering(),)) as gateway:
+        url = gateway.url.replace("http:", "https:")
+        async with open_client(url, connect_timeout=TOTAL_SECONDS) as client:
+            outcome = await send(client)
+        assert outcome.kind is Kind.TRY_AGAIN
+        await until(lambda: gateway.endings)
+        assert not gateway.exchanges
+        assert not any(b"POST" in fragment or b"recipient" in fragment for fragment in gateway.fragments)
 
 
-def test_a_server_that_speaks_no_tls_is_told_apart_from_a_bad_certificate(run: Run) -> None:
+async def test_a_server_that_speaks_no_tls_is_told_apart_from_a_bad_certificate() -> None:
     """Its answer to the handshake isn't one: try again."""
 
-    async def scenario() -> None:
-        async def shout(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-            writer.close()
+    async def shout(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        writer.close()
 
-        server = await asyncio.start_server(shout, "127.0.0.1", 0)
-        async with server, open_client(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}") as client:
-            outcome = await send(client)
-        assert (outcome.kind, outcome.reason) == (Kind.TRY_AGAIN, Fault.TLS)
-        assert outcome.detail == "WRONG_VERSION_NUMBER"
-
-    run(scenario())
+    server = await asyncio.start_server(shout, "127.0.0.1", 0)
+    async with server, open_client(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}") as client:
+        outcome = await send(client)
+    assert (outcome.kind, outcome.reason) == (Kind.TRY_AGAIN, Fault.TLS)
+    assert outcome.detail == "WRONG_VERSION_NUMBER"
 
 
-def test_waiting_too_long_for_a_free_connection_is_not_sent(run: Run) -> None:
+async def test_waiting_too_long_for_a_free_connection_is_not_sent() -> None:
     """All connections are out: try again, and the gateway saw the first call only."""
-
-    async def scenario() -> None:
-        answer = asyncio.Event()
-        async with (
-            RawGateway((waiting_for(answer, answering()),)) as gateway,
-            open_client(gateway.url, connections=1, connect_timeout=TOTAL_SECONDS) as client,
-        ):
-            first = asyncio.create_task(send(client))
-            await until(lambda: gateway.exchanges)
-            outcome = await send(client)
-            assert (outcome.kind, outcome.reason) == (Kind.TRY_AGAIN, Fault.NO_CONNECTION_IN_TIME)
-            answer.set()
-            assert (await first).kind is Kind.ACCEPTED
-            assert len(gateway.exchanges) == 1
-
-    run(scenario())
+    answer = asyncio.Event()
+    async with (
+        RawGateway((waiting_for(answer, answering()),)) as gateway,
+        open_client(gateway.url, connections=1, connect_timeout=TOTAL_SECONDS) as client,
+    ):
+        first = asyncio.create_task(send(client))
+        await until(lambda: gateway.exchanges)
+        outcome = await send(client)
+        assert (outcome.kind, outcome.reason) == (Kind.TRY_AGAIN, Fault.NO_CONNECTION_IN_TIME)
+        answer.set()
+        assert (await first).kind is Kind.ACCEPTED
+        assert len(gateway.exchanges) == 1
 
 
-def test_after_its_moment_nothing_is_written(run: Run) -> None:
+async def test_after_its_moment_nothing_is_written() -> None:
     """The gateway sees a connection and not a byte on it (F10)."""
-
-    async def scenario() -> None:
-        async with RawGateway((answering(),)) as gateway, open_client(gateway.url) as client:
-            assert await send(client, within=-0.001) == NOT_CALLED
-            await until(lambda: gateway.endings)
-            assert (gateway.connections, gateway.exchanges, gateway.fragments) == (1, [], [])
-
-    run(scenario())
+    async with RawGateway((answering(),)) as gateway, open_client(gateway.url) as client:
+        assert await send(client, within=-0.001) == NOT_CALLED
+        await until(lambda: gateway.endings)
+        assert (gateway.connections, gateway.exchanges, gateway.fragments) == (1, [], [])
 
 
-def test_after_its_moment_nothing_is_written_on_a_used_connection(run: Run) -> None:
+async def test_after_its_moment_nothing_is_written_on_a_used_connection() -> None:
     """The check isn't part of connecting."""
-
-    async def scenario() -> None:
-        async with RawGateway((answering(),)) as gateway, open_client(gateway.url) as client:
-            await send(client)
-            assert await send(client, within=-0.001) == NOT_CALLED
-            await until(lambda: gateway.endings)
-            assert (gateway.connections, len(gateway.exchanges), b"".join(gateway.fragments)) == (1, 1, b"")
-
-    run(scenario())
+    async with RawGateway((answering(),)) as gateway, open_client(gateway.url) as client:
+        await send(client)
+        assert await send(client, within=-0.001) == NOT_CALLED
+        await until(lambda: gateway.endings)
+        assert (gateway.connections, len(gateway.exchanges), b"".join(gateway.fragments)) == (1, 1, b"")
 
 
-def test_a_moment_that_passes_while_it_waits_for_a_connection_counts(run: Run) -> None:
+async def test_a_moment_that_passes_while_it_waits_for_a_connection_counts() -> None:
     """The check comes after a connection is in hand, not when the call starts (F10)."""
-
-    async def scenario() -> None:
-        answer = asyncio.Event()
-        async with (
-            RawGateway((waiting_for(answer, answering()), answering())) as gateway,
-            open_client(gateway.url, connections=1) as client,
-        ):
-            first = asyncio.create_task(send(client))
-            await until(lambda: gateway.exchanges)
-            moment = time.clock_gettime(time.CLOCK_BOOTTIME) + 0.05
-            second = asyncio.create_task(client.send_sms({"recipient": "77010000002"}, start_by=moment))
-            await until(lambda: time.clock_gettime(time.CLOCK_BOOTTIME) > moment)
-            answer.set()
-            assert (await first).kind is Kind.ACCEPTED
-            assert await second == NOT_CALLED
-            assert len(gateway.exchanges) == 1
-
-    run(scenario())
+    answer = asyncio.Event()
+    async with (
+        RawGateway((waiting_for(answer, answering()), answering())) as gateway,
+        open_client(gateway.url, connections=1) as client,
+    ):
+        first = asyncio.create_task(send(client))
+        await until(lambda: gateway.exchanges)
+        moment = time.clock_gettime(time.CLOCK_BOOTTIME) + 0.05
+        second = asyncio.create_task(client.send_sms({"recipient": "77010000002"}, start_by=moment))
+        await until(lambda: time.clock_gettime(time.CLOCK_BOOTTIME) > moment)
+        answer.set()
+        assert (await first).kind is Kind.ACCEPTED
+        assert await second == NOT_CALLED
+        assert len(gateway.exchanges) == 1
 
 
 @pytest.mark.parametrize("behaviour", [hanging_up, resetting], ids=["closes", "resets"])
-def test_a_used_connection_that_breaks_during_the_call_is_unknown(run: Run, behaviour: Behaviour) -> None:
+async def test_a_used_connection_that_breaks_during_the_call_is_unknown(behaviour: Behaviour) -> None:
     """That the connection had served before makes the lost call no safer to repeat (F55)."""
-
-    async def scenario() -> None:
-        async with RawGateway((answering(), behaviour, answering())) as gateway, open_client(gateway.url) as client:
-            assert (await send(client)).kind is Kind.ACCEPTED
-            assert (await send(client)).kind is Kind.UNKNOWN
-            assert (gateway.connections, len(gateway.exchanges)) == (1, 2)
-
-    run(scenario())
+    async with RawGateway((answering(), behaviour, answering())) as gateway, open_client(gateway.url) as client:
+        assert (await send(client)).kind is Kind.ACCEPTED
+        assert (await send(client)).kind is Kind.UNKNOWN
+        assert (gateway.connections, len(gateway.exchanges)) == (1, 2)
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_a_redirect_isnt_followed(run: Run, status: int) -> None:
+async def test_a_redirect_isnt_followed(status: int) -> None:
     """Neither the message nor the key goes to another server, and the outcome is unknown (F55)."""
-
-    async def scenario() -> None:
-        async with RawGateway((answering(),)) as elsewhere:
-            redirect = answering(b"", status=status, headers=f"Location: {elsewhere.url}/\r\n")
-            async with RawGateway((redirect,)) as gateway, open_client(gateway.url) as client:
-                outcome = await send(client)
-                assert (outcome.kind, outcome.http_status) == (Kind.UNKNOWN, status)
-                assert (len(gateway.exchanges), elsewhere.connections) == (1, 0)
-
-    run(scenario())
+    async with RawGateway((answering(),)) as elsewhere:
+        redirect = answering(b"", status=status, headers=f"Location: {elsewhere.url}/\r\n")
+        async with RawGateway((redirect,)) as gateway, open_client(gateway.url) as client:
+            outcome = await send(client)
+            assert (outcome.kind, outcome.http_status) == (Kind.UNKNOWN, status)
+            assert (len(gateway.exchanges), elsewhere.connections) == (1, 0)

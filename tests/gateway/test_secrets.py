@@ -16,7 +16,6 @@ from smsq.gateway.answers import Kind
 from smsq.gateway.client import Client
 
 from .calls import FORM, KEY, TOTAL_SECONDS, open_client, send, until
-from .conftest import Run
 from .rawgateway import Behaviour, RawGateway, answering, dripping, flooding, hanging, hanging_up, resetting, saying
 
 KEY_FORMS = {
@@ -68,66 +67,50 @@ def assert_nothing_of(secrets: set[str], said: list[str]) -> None:
 
 
 @pytest.mark.parametrize("behaviour", EVERYTHING.values(), ids=EVERYTHING)
-def test_whatever_happens_key_and_message_show_nowhere(
-    run: Run, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str], behaviour: Behaviour
+async def test_whatever_happens_key_and_message_show_nowhere(
+    caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str], behaviour: Behaviour
 ) -> None:
     """All loggers at DEBUG, the event loop in debug mode, and what the call returns: nothing of either is in it."""
-
-    async def scenario() -> None:
-        asyncio.get_running_loop().set_debug(True)
-        async with (
-            RawGateway((behaviour,)) as gateway,
-            open_client(gateway.url, total_timeout=TOTAL_SECONDS) as client,
-        ):
-            said.append(repr(await send(client)))
-            said.append(repr(client) + repr(vars(client)))
-            assert gateway.exchanges[0].form["apiKey"] == KEY
-
+    asyncio.get_running_loop().set_debug(True)
+    async with (
+        RawGateway((behaviour,)) as gateway,
+        open_client(gateway.url, total_timeout=TOTAL_SECONDS) as client,
+    ):
+        said.append(repr(await send(client)))
+        said.append(repr(client) + repr(vars(client)))
+        assert gateway.exchanges[0].form["apiKey"] == KEY
     with everything_said(caplog, capfd) as said:
-        run(scenario())
     assert_nothing_of(KEY_FORMS | MESSAGE, said)
 
 
-def test_a_bug_inside_the_client_shows_no_key(run: Run) -> None:
+async def test_a_bug_inside_the_client_shows_no_key() -> None:
     """Not even in a traceback with the local variables of every frame, as error trackers take it."""
-
-    async def scenario() -> None:
-        async with open_client("http://127.0.0.1:1") as client:
-            with pytest.raises(UnicodeEncodeError) as caught:
-                await client.send_sms({"text": "a\ud800"}, start_by=float("inf"))
-        said.extend(traceback.TracebackException.from_exception(caught.value, capture_locals=True).format())
-
+    async with open_client("http://127.0.0.1:1") as client:
+        with pytest.raises(UnicodeEncodeError) as caught:
+            await client.send_sms({"text": "a\ud800"}, start_by=float("inf"))
+    said.extend(traceback.TracebackException.from_exception(caught.value, capture_locals=True).format())
     said: list[str] = []
-    run(scenario())
     assert any("_quote" in words for words in said)
     assert_nothing_of(KEY_FORMS, said)
 
 
-def test_a_cancelled_call_shows_no_key(run: Run) -> None:
+async def test_a_cancelled_call_shows_no_key() -> None:
     """Nor does a cancellation, in whose frames the request was."""
-
-    async def scenario() -> None:
-        async with RawGateway((hanging,)) as gateway, open_client(gateway.url) as client:
-            call = asyncio.create_task(send(client))
-            await until(lambda: gateway.exchanges)
-            call.cancel()
-            with pytest.raises(asyncio.CancelledError) as caught:
-                await call
-        said.extend(traceback.TracebackException.from_exception(caught.value, capture_locals=True).format())
-
+    async with RawGateway((hanging,)) as gateway, open_client(gateway.url) as client:
+        call = asyncio.create_task(send(client))
+        await until(lambda: gateway.exchanges)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError) as caught:
+            await call
+    said.extend(traceback.TracebackException.from_exception(caught.value, capture_locals=True).format())
     said: list[str] = []
-    run(scenario())
     assert_nothing_of(KEY_FORMS, said)
 
 
-def test_the_key_can_be_given_as_a_secret(run: Run) -> None:
+async def test_the_key_can_be_given_as_a_secret() -> None:
     """Settings hold it as one."""
-
-    async def scenario() -> None:
-        async with RawGateway((answering(),)) as gateway:
-            client = Client(gateway.url, SecretStr(KEY), connections=1)
-            assert (await send(client)).kind is Kind.ACCEPTED
-            await client.close()
-            assert gateway.exchanges[0].form["apiKey"] == KEY
-
-    run(scenario())
+    async with RawGateway((answering(),)) as gateway:
+        client = Client(gateway.url, SecretStr(KEY), connections=1)
+        assert (await send(client)).kind is Kind.ACCEPTED
+        await client.close()
+        assert gateway.exchanges[0].form["apiKey"] == KEY
