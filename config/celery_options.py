@@ -16,7 +16,7 @@ RESULT_BACKEND = "smsq.celery_backend:LedgerBackend"
 #: Calls in flight for each worker. A call waits for the gateway nearly all its time, so a process holds many.
 CONCURRENCY = 100
 #: The window is larger than the slots: `begin` runs ahead of the calls and `settle` behind them; at 1.0 slots idle.
-PREFETCH = 1.3
+PREFETCH = 2.0
 
 
 def options(settings: WorkerSettings) -> dict[str, Any]:

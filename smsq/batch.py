@@ -53,7 +53,7 @@ def read_batch(batch_id: str, record: Mapping[str, int]) -> Batch | None:
     if "first" not in record:
         return None
     counts = {state: max(0, record.get(state, 0)) for state in State}
-    cancelled = "cancelled" in record
+    cancelled = "stopped" in record
     if cancelled:
         for state in _WAITING:
             counts[State.CANCELLED] += counts[state]

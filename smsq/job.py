@@ -104,28 +104,25 @@ class Job:
         }
 
 
-def read_job(job_id: str, now: int, *, batch_cancelled: bool, fields: Sequence[bytes]) -> Job:
+def read_job(job_id: str, now: int, *, stopped: int, fields: Sequence[bytes]) -> Job:
     """Makes a Job of a record.
 
-    A waiting job whose time is over, or whose batch was cancelled, has ended even if no worker has written it yet.
+    A waiting job whose time is over, or whose batch was cancelled, has ended even if no worker has written it yet; as
+    whichever came first (`ended` in the Lua prelude).
 
     Args:
         job_id: The job's id.
         now: Redis's time, ms.
-        batch_cancelled: Whether its batch was cancelled.
+        stopped: When its batch was cancelled as a whole, ms; 0 if it wasn't.
         fields: The record, field and value in turn.
 
     Returns:
-        The job. A record that a foreign hand has damaged reads as failed, with that reason.
+        The job. A record that a foreign hand has damaged reads as failed, with that reason; a newer one in a state that
+        isn't known here as being sent, the state that promises least.
     """
     record = {fields[i].decode(): fields[i + 1].decode(errors="replace") for i in range(0, len(fields) - 1, 2)}
     try:
-        state = State(record["state"])
-        if state in (State.SCHEDULED, State.QUEUED, State.RETRYING):
-            if batch_cancelled:
-                state = State.CANCELLED
-            elif "expires" in record and int(record["expires"]) <= now:
-                state = State.EXPIRED
+        state = _state(record, now, stopped)
         return Job(
             id=job_id,
             state=state,
@@ -142,6 +139,18 @@ def read_job(job_id: str, now: int, *, batch_cancelled: bool, fields: Sequence[b
     except (KeyError, ValueError):
         error = JobError.from_json(record["error"]) if "error" in record else JobError("malformed record")
         return Job(job_id, State.FAILED, "normal", None, datetime.fromtimestamp(now / 1000, UTC), error=error)
+
+
+def _state(record: Mapping[str, str], now: int, stopped: int) -> State:
+    if int(record["v"]) > RECORD_VERSION and record["state"] not in list(State):
+        return State.SENDING
+    state = State(record["state"])
+    if state in (State.SCHEDULED, State.QUEUED, State.RETRYING):
+        if "expires" in record and int(record["expires"]) <= (stopped or now):
+            return State.EXPIRED
+        if stopped:
+            return State.CANCELLED
+    return state
 
 
 def _number(record: Mapping[str, str], name: str) -> int | None:

@@ -9,7 +9,8 @@ sms.<lane>               list  one byte a waiting job: what Flower and `LLEN` co
 smsq:lane:<lane>         list  the ring: batches that have waiting jobs, next one first ('' = jobs without a batch)
 smsq:lane:<lane>:<batch> list  the ids of a batch's waiting jobs
 smsq:bell:<lane>         list  one entry at most: ids are waiting, wake up
-smsq:batch:<batch>       hash  jobs by state, first and last time, `cancelled`
+smsq:batch:<batch>       hash  jobs by state, `first` and `last` time, `stopped` when it was cancelled as a whole, with
+                               `stopped_jobs` waiting
 smsq:key:<hash>          str   idempotency key -> "<job id> <content hash>"
 smsq:message:<n>         hash  messageId = n*100 + field -> job id
 smsq:campaign:<n>        hash  campaignId = n*100 + field -> job id

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, cast, get_args
 
-from smsq.job import Job, JobError, read_job
+from smsq.job import RECORD_VERSION, Job, JobError, read_job
 from smsq.lanes import Lane
 from smsq.scripts import Call, script
 from smsq.states import State
@@ -76,11 +76,11 @@ def _accepted(answer: list[Any], options: Options) -> Job | Conflict:
     if word == b"conflict":
         return Conflict(job_id)
     if word == b"known":
-        return read_job(job_id, answer[2], batch_cancelled=bool(answer[3]), fields=answer[4:])
-    fields = [b"state", answer[3], b"lane", options.lane.encode(), b"at", str(answer[2]).encode()]
+        return read_job(job_id, answer[2], stopped=answer[3], fields=answer[4:])
+    fields = [b"v", b"%d" % RECORD_VERSION, b"state", answer[3], b"lane", options.lane.encode(), b"at", str(answer[2]).encode()]
     if options.batch_id:
         fields += [b"batch", options.batch_id.encode()]
-    return read_job(job_id, answer[2], batch_cancelled=False, fields=fields)
+    return read_job(job_id, answer[2], stopped=0, fields=fields)
 
 
 class Taken(NamedTuple):
@@ -260,7 +260,7 @@ def lookup(kind: Literal["job", "message", "campaign"], identifier: str) -> Call
     def parse(answer: list[Any]) -> Job | None:
         if not answer:
             return None
-        return read_job(answer[0].decode(), answer[1], batch_cancelled=bool(answer[2]), fields=answer[3:])
+        return read_job(answer[0].decode(), answer[1], stopped=answer[2], fields=answer[3:])
 
     return Call(script("lookup"), [kind, identifier], parse)
 

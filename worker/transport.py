@@ -38,7 +38,7 @@ log: FilteringBoundLogger = structlog.get_logger()
 _TIMEOUT = 2.0
 _PAUSE = 1.0
 #: The part of the window that must be free before a busy worker takes again: many ids a round trip, not one.
-_SHARE = 8
+_SHARE = 16
 _BELL = keys.bell("")
 
 
@@ -120,7 +120,7 @@ class Channel(redis.Channel):
         self._runner = SyncRunner(self._settings.address)
         self._deliver_to: dict[Lane, Callable[[LaneMessage], None]] = {}
         self._tags = itertools.count(1)
-        self._left = False  # whether the last take left ids behind
+        self._left: Lane | None = None  # the highest lane on which the last take may have left ids
         self._not_before = 0.0
 
     # -- consuming
@@ -129,7 +129,7 @@ class Channel(redis.Channel):
         """Starts consuming a queue; of a lane at once, as ids may be waiting without a bell."""
         if lane := lane_of(queue):
             self._deliver_to[lane] = callback
-            self._left = True
+            self._left = LANES[0]
         return super().basic_consume(queue, no_ack, callback, consumer_tag, **kwargs)
 
     def _basic_cancel(self, consumer_tag: str) -> Any:  # noqa: ANN401
@@ -140,14 +140,31 @@ class Channel(redis.Channel):
 
     def refill(self) -> None:
         """Takes again when the last take left ids behind and the window has room for a good many."""
-        if self._left and self._deliver_to and time.monotonic() >= self._not_before:
-            room = self.qos.room()
-            if room * _SHARE >= self.qos.prefetch_count:
-                self._take(room)
+        if self._left and self._deliver_to and self._roomy() and time.monotonic() >= self._not_before:
+            self._take(self.qos.room())
+
+    def _roomy(self) -> bool:
+        return bool(self.qos.room() * _SHARE >= self.qos.prefetch_count)
+
+    def _bells(self) -> list[str]:
+        """The bells to listen to.
+
+        A lane with ids left needs none: `refill` takes them. With little room only a higher lane's job is worth a take
+        of its own; it will be called before those that wait here for a slot.
+        """
+        lanes = self._lanes()
+        if self._left:
+            lanes = [lane for lane in lanes if LANES.index(lane) < LANES.index(self._left)]
+        elif not self._roomy():
+            lanes = lanes[:1]
+        return [keys.bell(lane) for lane in lanes]
+
+    def _lanes(self) -> list[Lane]:
+        return [lane for lane in LANES if lane in self._deliver_to]
 
     def _take(self, room: int) -> None:
         """Takes ids for the room that there is and delivers them. An error of Redis costs a second, nothing else."""
-        lanes = [lane for lane in LANES if lane in self._deliver_to]
+        lanes = self._lanes()
         if room <= 0 or not lanes or stopping.is_set():
             return
         settings = self._settings
@@ -157,10 +174,11 @@ class Channel(redis.Channel):
         except QueueUnavailable as error:
             if not self._not_before:
                 log.warning("take.unavailable", reason=str(error))
-            self._left, self._not_before = True, time.monotonic() + _PAUSE
+            self._left, self._not_before = lanes[0], time.monotonic() + _PAUSE
             return
         self._not_before = 0.0
-        self._left = taken.left
+        # Taken by priority: lanes above the last id's are exhausted.
+        self._left = (taken.jobs[-1][1] if taken.jobs else lanes[0]) if taken.left else None
         for job_id, lane in taken.jobs:
             message = LaneMessage(self, job_id, lane, f"{job_id}.{next(self._tags)}")
             self.qos.append(message, message.delivery_tag)
@@ -169,7 +187,7 @@ class Channel(redis.Channel):
     def _brpop_start(self, timeout: float | None = None) -> None:
         """Waits for a bell of the lanes, or for a message of kombu's own queues."""
         queues = [queue for queue in self._queue_cycle.consume(len(self.active_queues)) if not lane_of(queue)]
-        bells = [keys.bell(lane) for lane in LANES if lane in self._deliver_to]
+        bells = self._bells()
         own = [self._q_for_pri(queue, step) for step in self.priority_steps for queue in queues]
         if not bells and not own:
             return

@@ -203,6 +203,7 @@ def _row(status: int, code: int | None) -> Row:
 
 
 def _envelope(body: bytes) -> dict[str, Any] | None:
+    """Parses a body; None if it isn't a JSON object."""
     try:
         envelope = json.loads(body)
     except (ValueError, RecursionError):  # what isn't JSON or UTF-8, numbers of thousands of digits; nesting
@@ -296,6 +297,7 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def _http_date(given: str) -> datetime | None:
+    """Parses a date of HTTP, in any of its forms; None if it isn't one."""
     try:
         moment = parsedate_to_datetime(given)
     except (ValueError, OverflowError):

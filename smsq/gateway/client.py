@@ -1,10 +1,8 @@
 """The HTTP client for the gateway: one pooled session with every limit, and no second try of its own.
 
 The question behind each call is whether the gateway may have it. What decides is whether the first byte of the request
-was written, and the one place that writes it is `_Form.write_with_length`: there the call's moment is checked, last of
-all, and there it is noted that from now on nobody knows. Everything else follows from that note.
-
-Past this module nobody knows aiohttp: its exceptions end here, as the reasons of an `Outcome`.
+was written, which its `Form` knows. Past this module nobody knows aiohttp: its exceptions end here, as the reasons of
+an `Outcome`.
 """
 
 import asyncio
@@ -13,19 +11,17 @@ import math
 import socket
 import ssl
 import struct
-import time
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
-from urllib.parse import quote_plus
 
 import aiohttp
-from aiohttp.abc import AbstractStreamWriter
 from pydantic import SecretStr
 from yarl import URL
 
 from smsq.gateway.answers import NOT_CALLED, Fault, Outcome, classify, classify_fault
+from smsq.gateway.form import Form, urlencode
 from smsq.privacy import redact
 
 if TYPE_CHECKING:
@@ -51,11 +47,6 @@ _HEADERS: Final["LooseHeaders"] = {
     "Accept-Encoding": "identity",
     "User-Agent": "smsq",
 }
-_FORM: Final = "application/x-www-form-urlencoded"
-
-# What each byte of UTF-8 becomes in a form, by the API's rule: all but letters, digits, "-", "_" and "." is escaped.
-# Looked up, a message takes half the time that urllib's urlencode needs, which also leaves "~" as it is.
-_ENCODED: Final = tuple(quote_plus(bytes([byte]), safe="").replace("~", "%7E") for byte in range(256))
 
 
 def outcome_of(cancelled: asyncio.CancelledError) -> Outcome | None:
@@ -108,7 +99,7 @@ class Client:
             raise ValueError("The gateway's URL must be http:// or https:// with a host, without ? and #")
         self._send_sms_url = (server / SEND_SMS).with_query(output="json", api="v1")
         self._key = api_key if isinstance(api_key, SecretStr) else SecretStr(api_key)
-        self._encoded_key = SecretStr(_urlencode({"apiKey": self._key.get_secret_value()}) + "&")
+        self._encoded_key = SecretStr(urlencode({"apiKey": self._key.get_secret_value()}) + "&")
         context = ssl.create_default_context(cafile=ca_file)
         context.set_alpn_protocols(["http/1.1"])
         self._session = aiohttp.ClientSession(
@@ -120,7 +111,7 @@ class Client:
                 socket_factory=partial(_open_socket, unheard_ms=math.ceil(total_timeout * 1000)),
             ),
             # aiohttp rounds longer limits up to whole seconds unless told not to.
-            timeout=aiohttp.ClientTimeout(total=total_timeout, connect=connect_timeout, ceil_threshold=math.inf),
+            timeout=aiohttp.ClientTimeout(total=total_timeout, ceil_threshold=math.inf),
             request_class=_Request,
             headers=_HEADERS,
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -144,7 +135,7 @@ class Client:
         Raises:
             asyncio.CancelledError: The task was cancelled; `outcome_of` says what that means for the message.
         """
-        body = _Form(self._encode(form), start_by)
+        body = Form(self._encode(form), start_by)
         response: aiohttp.ClientResponse | None = None
         cancelled = False
         try:
@@ -159,7 +150,7 @@ class Client:
                 raise  # a bug before the first byte: loud, and harmless
             fault, detail = _describe(error, written=body.begun)
         if response is None or not response.content.is_eof():
-            body.cut()  # with the whole answer in, another call may have the connection by now
+            body.cut()  # else the whole answer is in, and another call may have the connection by now
         outcome = NOT_CALLED if body.late else classify_fault(fault, written=body.begun, detail=detail)
         if cancelled:
             # Raised out here, where it doesn't take aiohttp's exception and frames along as its context.
@@ -171,10 +162,11 @@ class Client:
         await self._session.close()
 
     def _encode(self, form: Mapping[str, str]) -> bytes:
-        # The key is encoded on its own, so that no frame that can fail holds it beside what makes it fail.
-        return (self._encoded_key.get_secret_value() + _urlencode(form)).encode("ascii")
+        """Adds the key, encoded before: no frame in which a message can make us fail holds it."""
+        return (self._encoded_key.get_secret_value() + urlencode(form)).encode("ascii")
 
     def _clean(self, form: Mapping[str, str], words: str) -> str:
+        """Takes out of the gateway's words what they repeat of the call."""
         return redact(
             words,
             recipient=form.get("recipient", ""),
@@ -183,65 +175,12 @@ class Client:
         )
 
 
-def _urlencode(form: Mapping[str, str]) -> str:
-    return "&".join([f"{_quote(name)}={_quote(value)}" for name, value in form.items()])
-
-
-def _quote(words: str) -> str:
-    return "".join([_ENCODED[byte] for byte in words.encode()])
-
-
-class _UnwrittenError(Exception):
-    """Keeps a request from being written."""
+class _StaleError(aiohttp.ClientConnectionError):
+    """The pooled connection isn't at rest."""
 
 
 class _OversizedError(Exception):
     """The answer has more bytes than any answer of the API."""
-
-
-class _Form(aiohttp.BytesPayload):
-    """The body of one request, which can be written once, and not after its moment.
-
-    Attributes:
-        begun: Whether writing has begun. The request's head is written together with the body, not before.
-        late: Whether the moment had passed when it should have been written.
-    """
-
-    def __init__(self, body: bytes, start_by: float) -> None:
-        super().__init__(body, content_type=_FORM)
-        self.begun = False
-        self.late = False
-        self._start_by = start_by
-        self._over = False
-        self._transport: asyncio.WriteTransport | None = None
-
-    async def write(self, writer: AbstractStreamWriter) -> None:
-        """Writes the form, under the same conditions."""
-        await self.write_with_length(writer, None)
-
-    async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
-        """Writes the form, if that is still allowed: this is the last moment before the first byte."""
-        transport = writer.transport
-        self._transport = transport
-        if self.begun or self._over or transport is None or transport.is_closing():
-            raise _UnwrittenError
-        if time.clock_gettime(time.CLOCK_BOOTTIME) > self._start_by:
-            self.late = True
-            raise _UnwrittenError
-        self.begun = True
-        await super().write_with_length(writer, content_length)
-
-    async def close(self) -> None:
-        """Called by aiohttp when the request is done with, well or badly: nothing is written from here on."""
-        self._over = True
-
-    def cut(self) -> None:
-        """Resets the call's connection, so that nothing is delivered on it after the call's end.
-
-        aiohttp has closed it by now, but a closed TLS connection lives on for seconds to say goodbye.
-        """
-        if self._transport is not None:
-            self._transport.abort()
 
 
 class _Request(aiohttp.ClientRequest):
@@ -255,10 +194,6 @@ class _Request(aiohttp.ClientRequest):
         if conn.protocol is None or conn.protocol.should_close:
             raise _StaleError
         return await super().send(conn)
-
-
-class _StaleError(aiohttp.ClientConnectionError):
-    """The pooled connection isn't at rest."""
 
 
 async def _read(content: aiohttp.StreamReader) -> bytes:

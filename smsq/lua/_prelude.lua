@@ -8,7 +8,10 @@
 
 local VERSION = 1     -- of the record; a newer one is left alone for a newer worker
 local CHUNK = 60      -- bytes of message a field: a value over 64 bytes would turn the hash into a table of 820 bytes
+local LANES = {urgent = true, normal = true, bulk = true}
 local FINAL = {sent = true, failed = true, unknown = true, expired = true, cancelled = true}
+local OPEN = {scheduled = true, queued = true, sending = true, retrying = true}
+local WAKES = 1000    -- waiters woken at most: one that asks with short limits registers again and again
 local DUE = 'smsq:due'
 
 local function clock()
@@ -30,9 +33,11 @@ local function read(id)
   if not job.state and not job.v then return nil, redis.call('EXISTS', job_key(id)) == 1 and 'malformed' or 'gone' end
   local version = tonumber(job.v)
   if version and version > VERSION then return nil, 'newer' end
-  if not version or not job.state or not job.lane then return nil, 'malformed' end
+  if not version or not (OPEN[job.state] or FINAL[job.state]) or not LANES[job.lane] then
+    return nil, 'malformed'
+  end
   for _, number in ipairs({'expires', 'attempts', 'waiters', 'at'}) do
-    if job[number] and not tonumber(job[number]) then return nil, 'malformed' end
+    if job[number] and not job[number]:match('^%d+$') then return nil, 'malformed' end
     job[number] = tonumber(job[number])
   end
   job.attempts = job.attempts or 0
@@ -70,13 +75,13 @@ local function ring(lane)
   if redis.call('LLEN', bell) == 0 then redis.call('RPUSH', bell, '1') end
 end
 
--- Puts ids at the end of a lane (or at its front), and takes them out of `due`.
+-- Puts ids at the end of a lane (or at its front), and takes them out of `due`. The ring is looked at even where ids
+-- of the batch wait already: a batch that a foreign hand took off it would wait for ever.
 local function to_lane(lane, batch, ids, front)
   local push = front and 'LPUSH' or 'RPUSH'
   redis.call('ZREM', DUE, unpack(ids))
-  if redis.call(push, 'smsq:lane:' .. lane .. ':' .. batch, unpack(ids)) == #ids then
-    redis.call(push, 'smsq:lane:' .. lane, batch)
-  end
+  redis.call(push, 'smsq:lane:' .. lane .. ':' .. batch, unpack(ids))
+  if not redis.call('LPOS', 'smsq:lane:' .. lane, batch) then redis.call(push, 'smsq:lane:' .. lane, batch) end
   local turns = {}
   for i = 1, #ids do turns[i] = '1' end
   redis.call('RPUSH', 'sms.' .. lane, unpack(turns))
@@ -87,18 +92,19 @@ end
 local function schedule(id, at) redis.call('ZADD', DUE, at, id) end
 
 -- A batch's counts follow every change of state; its record goes when its last job has been final for the retention.
+-- Counts that a foreign hand broke must not stop a job half way: pcall.
 local function count(batch, from, to, now, retention)
   if batch == '' then return end
   local key = batch_key(batch)
-  if from then redis.call('HINCRBY', key, from, -1) end
-  redis.call('HINCRBY', key, to, 1)
-  redis.call('HSET', key, 'last', now)
+  if from then redis.pcall('HINCRBY', key, from, -1) end
+  redis.pcall('HINCRBY', key, to, 1)
+  redis.pcall('HSET', key, 'last', now)
   if not FINAL[to] then
     if not from then redis.call('PERSIST', key) end
     return
   end
   local open = 0
-  for _, value in ipairs(redis.call('HMGET', key, 'scheduled', 'queued', 'sending', 'retrying')) do
+  for _, value in ipairs(redis.pcall('HMGET', key, 'scheduled', 'queued', 'sending', 'retrying')) do
     open = open + (tonumber(value or 0) or 0)
   end
   if open <= 0 then redis.call('PEXPIRE', key, retention) end
@@ -121,7 +127,7 @@ local function finish(job, to, now, retention, ...)
   if job.key then redis.call('PEXPIRE', 'smsq:key:' .. job.key, retention) end
   if from ~= to then count(job.batch, from, to, now, retention) end
   if job.waiters and job.waiters > 0 then
-    for _ = 1, job.waiters do redis.call('RPUSH', 'smsq:wake:' .. job.id, '1') end
+    for _ = 1, math.min(job.waiters, WAKES) do redis.call('RPUSH', 'smsq:wake:' .. job.id, '1') end
     redis.call('PEXPIRE', 'smsq:wake:' .. job.id, 60000)
     redis.call('HDEL', key, 'waiters')
   end
@@ -134,11 +140,33 @@ local function park(id, reason)
   redis.call('HSET', 'smsq:parked', id, reason)
 end
 
--- Whether a waiting job has ended without anyone having written it: its batch was cancelled, or its time is over.
+
+-- When a batch was cancelled as a whole (ms), or nil.
+local function stopped(batch)
+  if batch == '' then return nil end
+  local at = redis.pcall('HGET', batch_key(batch), 'stopped')
+  return type(at) == 'string' and tonumber(at) or nil
+end
+
+-- Whether a waiting job has ended without anyone having written it: its batch was cancelled, or its time is over;
+-- whichever came first, so that nobody sees one end become the other.
 local function ended(job, now)
-  if job.batch ~= '' and redis.call('HGET', batch_key(job.batch), 'cancelled') then return 'cancelled' end
-  if job.expires and job.expires <= now then return 'expired' end
-  return nil
+  local at = stopped(job.batch)
+  if job.expires and job.expires <= (at or now) then return 'expired' end
+  return at and 'cancelled' or nil
+end
+
+-- What a lookup answers: {id, now, when its batch was cancelled (ms) or 0, field, value, ...}. No fields where the key
+-- is no record at all.
+local function look(id, now)
+  local answer = {id, now, 0}
+  local record = redis.pcall('HGETALL', job_key(id))
+  if record.err then return answer end
+  for i = 1, #record, 2 do
+    answer[i + 3], answer[i + 4] = record[i], record[i + 1]
+    if record[i] == 'batch' then answer[3] = stopped(record[i + 1]) or 0 end
+  end
+  return answer
 end
 
 -- 'smsq:message:12' and '34' for messageId 1234: buckets of 100 stay small hashes. Ids are strings: Lua's numbers

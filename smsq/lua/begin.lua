@@ -3,7 +3,8 @@
 -- on the gateway may have the message.
 --
 -- The nonce is the caller's choice, never a counter (rule 6). A repeat with the same nonce answers the same, with what
--- is left of the lease (rule 7). A job without an entry in `due` is still, or again, on a lane: refused (rule 3).
+-- is left of the lease (rule 7); after its settle the same nonce begins nothing again (rule 10): such a repeat comes
+-- late, and its sender has long given up. A job without an entry in `due` is still, or again, on a lane: refused (rule 3).
 -- A job that has expired or was cancelled with its batch ends here, uncalled. A record that can't be used ends too.
 --
 -- ARGV  nonce, lease (ms), look again (ms), retention (ms), id...
@@ -12,19 +13,21 @@
 --    on_unknown}
 --   {'expired'} {'cancelled'}       it ended, now or before
 --   {'final'} {'gone'} {'waiting'} {'taken'} {'newer'}  not ours to begin; nothing changed
---   {'malformed'}                   it ended as failed, or was parked
+--   {'malformed'}                   it ended as failed, or was parked; one that is being sent is left to its lease
 -- Keeps rule 1: a begun job's entry in `due` moves to the end of its lease; an ended one's goes.
 local nonce, lease, again, retention = unpack(ARGV, 1, 4)
 lease = tonumber(lease)
 local now = clock()
 
 local function reject(id)
-  if redis.pcall('HSET', job_key(id), 'error', '{"reason":"malformed record"}').err then
-    park(id, 'not a hash')
-    return
-  end
+  local found = redis.pcall('HMGET', job_key(id), 'state', 'batch', 'key')
+  if found.err then return park(id, 'not a hash') end
+  local state, batch, key = unpack(found)
+  if state == 'sending' then return end
+  if FINAL[state] then return redis.call('ZREM', DUE, id) end
   redis.call('HSETNX', job_key(id), 'v', VERSION)
-  finish({id = id, batch = ''}, 'failed', now, retention)
+  finish({id = id, state = OPEN[state] and state or nil, batch = batch or '', key = key or nil}, 'failed', now, retention,
+         'error', '{"reason":"malformed record"}')
 end
 
 local function begin(id)
@@ -43,7 +46,7 @@ local function begin(id)
   local attempts, until_lease = job.attempts, lease
   if job.state == 'sending' and job.token == nonce then
     until_lease = due - now
-  elseif job.state ~= 'queued' then
+  elseif job.state ~= 'queued' or job.token == nonce then
     return {'taken'}
   else
     local how = ended(job, now)

@@ -10,7 +10,7 @@ local now = clock()
 local job, why = read(id)
 if why then return why end
 if job.state == 'cancelled' then
-  redis.call('HINCRBY', job_key(id), 'asked', 1)   -- something for a WAIT to confirm
+  redis.pcall('HINCRBY', job_key(id), 'asked', 1)   -- something for a WAIT to confirm
   return 'cancelled'
 end
 if FINAL[job.state] or job.state == 'sending' then return 'late' end

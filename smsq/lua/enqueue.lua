@@ -9,7 +9,7 @@
 --       then for each job: id, message, key hash ('' = none), content hash ('' = none)
 -- Returns for each job
 --   {'accepted', id, now, state}
---   {'known', id, now, cancelled batch?, field, value, ...}   the same key and content: that job's record
+--   {'known', id, now, when its batch was cancelled (ms) or 0, field, value, ...}   the same key and content: that job
 --   {'conflict', id}                            the key belongs to another content
 -- Keeps rule 1: a new job is on its lane once, or once in `due`.
 local lane, batch, send_at, expires_in, on_unknown, rules = unpack(ARGV, 1, 6)
@@ -17,25 +17,25 @@ local now = clock()
 local later = tonumber(send_at)
 local state = later and later > now and 'scheduled' or 'queued'
 local answers, waiting = {}, {}
-local cancelled = batch ~= '' and redis.call('HGET', batch_key(batch), 'cancelled')
+if batch ~= '' then redis.call('HLEN', batch_key(batch)) end   -- fails now, with nothing written, if it is no hash
+local cancelled = stopped(batch)
 
 local function known(id)
-  redis.call('HINCRBY', job_key(id), 'asked', 1)
-  local answer = {'known', id, now, 0}
-  local b = redis.call('HGET', job_key(id), 'batch')
-  if b and redis.call('HGET', batch_key(b), 'cancelled') then answer[4] = 1 end
-  for _, value in ipairs(redis.call('HGETALL', job_key(id))) do answer[#answer + 1] = value end
-  return answer
+  redis.pcall('HINCRBY', job_key(id), 'asked', 1)
+  return {'known', unpack(look(id, now))}
+end
+
+-- Whose the idempotency key is: job id and "<job id> <content hash>", or nothing.
+local function owner_of(key_hash)
+  local owned = key_hash ~= '' and redis.pcall('GET', 'smsq:key:' .. key_hash)
+  local owner = type(owned) == 'string' and owned:match('^%S+')
+  if owner then return owner, owned end
 end
 
 for i = 7, #ARGV, 4 do
   local id, message, key_hash, content = unpack(ARGV, i, i + 3)
-  local owner, owned = nil, nil
-  if key_hash ~= '' then
-    owned = redis.call('GET', 'smsq:key:' .. key_hash)
-    if owned then owner = owned:match('^%S+') end
-  end
-  if owned and owned ~= owner .. ' ' .. content then
+  local owner, owned = owner_of(key_hash)
+  if owner and owned ~= owner .. ' ' .. content then
     answers[#answers + 1] = {'conflict', owner}
   elseif owner and redis.call('EXISTS', job_key(owner)) == 1 then
     answers[#answers + 1] = known(owner)

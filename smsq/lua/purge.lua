@@ -22,7 +22,7 @@ for _, id in ipairs(ids) do
   elseif why == 'malformed' then
     park(id, why)
   elseif job and job.state == 'queued' and not redis.call('ZSCORE', DUE, id) then
-    finish(job, 'cancelled', now, retention)
+    finish(job, ended(job, now) or 'cancelled', now, retention)
     cancelled = cancelled + 1
   end
 end

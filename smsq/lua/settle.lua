@@ -20,19 +20,21 @@ local now = clock()
 
 local function sent(job, s)
   local key, field = bucket('message', s.message_id)
-  local owner = redis.call('HGET', key, field)
-  if owner and owner ~= job.id then return 'owned' end
+  local owner = redis.pcall('HGET', key, field)
+  if type(owner) == 'string' and owner ~= job.id then return 'owned' end
   if job.state == 'sent' then return job.message_id == s.message_id and 'settled' or 'twice' end
   local campaigns, campaign = bucket('campaign', s.campaign_id)
-  redis.call('HSET', key, field, job.id)
-  redis.call('HSET', campaigns, campaign, job.id)
+  redis.pcall('HSET', key, field, job.id)   -- pcall: an index that a foreign hand broke must not cost the outcome
+  redis.pcall('HSET', campaigns, campaign, job.id)
   redis.call('PEXPIRE', key, retention)
   redis.call('PEXPIRE', campaigns, retention)
   local names = message_fields(job_key(job.id))
   if #names > 0 then redis.call('HDEL', job_key(job.id), unpack(names)) end
   redis.call('HDEL', job_key(job.id), 'error', 'code', 'rules', 'on_unknown', 'expires')
+  local attempts = job.attempts
+  if job.state == 'sending' and job.token == s.token then attempts = attempts - 1 + s.calls end
   finish(job, 'sent', now, retention, 'recipient', s.recipient, 'message_id', s.message_id, 'campaign_id',
-         s.campaign_id, 'campaign_status', s.campaign_status)
+         s.campaign_id, 'campaign_status', s.campaign_status, 'attempts', attempts)
   return 'settled'
 end
 
@@ -62,11 +64,7 @@ for i = 2, #ARGV do
   if not job then
     answers[#answers + 1] = 'gone'
   elseif s.to == 'sent' then
-    local word = sent(job, s)
-    if word == 'settled' and job.token == s.token and s.calls > 1 then
-      redis.call('HSET', job_key(s.id), 'attempts', job.attempts - 1 + s.calls)
-    end
-    answers[#answers + 1] = word
+    answers[#answers + 1] = sent(job, s)
   else
     answers[#answers + 1] = holder(job, s)
   end

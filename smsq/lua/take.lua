@@ -32,7 +32,7 @@ local function take(id, lane, cancelled)
   elseif job.state ~= 'queued' or redis.call('ZSCORE', DUE, id) then
     drop('stale')
   elseif cancelled then
-    finish(job, 'cancelled', now, retention)
+    finish(job, ended(job, now) or 'cancelled', now, retention)
   else
     schedule(id, now + reservation)
     answer[#answer + 1] = id; answer[#answer + 1] = lane
@@ -51,7 +51,7 @@ for l = 5, #ARGV do
       redis.call('DEL', 'sms.' .. lane)   -- turns that a foreign hand left without ids
       break
     end
-    local cancelled = batch ~= '' and redis.call('HGET', batch_key(batch), 'cancelled')
+    local cancelled = stopped(batch)
     local share = cancelled and 500 or math.ceil(want / (redis.call('LLEN', 'smsq:lane:' .. lane) + 1))
     local waiting = 'smsq:lane:' .. lane .. ':' .. batch
     local ids = redis.call('LPOP', waiting, share) or {}

@@ -88,6 +88,7 @@ class RawGateway:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serves one connection until either side ends it."""
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
@@ -111,6 +112,7 @@ class RawGateway:
 
 
 async def _read_request(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Exchange:
+    """Reads one request, or raises for a connection that ends before it is whole."""
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
     exchange = Exchange(head, b"", reader, writer)
     exchange.body = await reader.readexactly(int(exchange.header("Content-Length") or 0))
@@ -129,6 +131,7 @@ def answering(answer: object = ACCEPTED, *, status: int = 200, headers: str = ""
     body = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
 
     async def behave(exchange: Exchange) -> None:
+        """Does it."""
         head = f"HTTP/1.1 {status} Whatever\r\nContent-Length: {len(body)}\r\n{headers}\r\n"
         exchange.writer.write(head.encode() + body)
         await exchange.writer.drain()
@@ -140,6 +143,7 @@ def saying(words: bytes) -> Behaviour:
     """Writes some bytes, then closes."""
 
     async def behave(exchange: Exchange) -> None:
+        """Does it."""
         exchange.writer.write(words)
         exchange.writer.close()
 
@@ -150,6 +154,7 @@ def dripping(start: bytes, drop: bytes) -> Behaviour:
     """Writes the start, then a drop every moment for as long as the client listens."""
 
     async def behave(exchange: Exchange) -> None:
+        """Does it."""
         exchange.writer.write(start)
         while True:
             with contextlib.suppress(TimeoutError):
@@ -165,6 +170,7 @@ def flooding(start: bytes) -> Behaviour:
     """Writes without an end, as fast as the client reads."""
 
     async def behave(exchange: Exchange) -> None:
+        """Does it."""
         exchange.writer.write(start)
         while True:
             _write(exchange, b"8000\r\n" + b" " * 0x8000 + b"\r\n")
@@ -194,6 +200,7 @@ def waiting_for(moment: asyncio.Event, then: Behaviour) -> Behaviour:
     """Answers when the test says so."""
 
     async def behave(exchange: Exchange) -> None:
+        """Does it."""
         await moment.wait()
         await then(exchange)
 

@@ -1,12 +1,14 @@
 """A call that works: what goes over the wire, and over which connection."""
 
 import asyncio
+import socket
+import struct
 
 import pytest
 
 from smsq.gateway import client as client_module
 from smsq.gateway.answers import Fault, Kind
-from smsq.gateway.client import Client
+from smsq.gateway.client import Client, _open_socket
 
 from .calls import KEY, open_client, resting, send, until
 from .conftest import Authority
@@ -88,6 +90,7 @@ async def test_a_connection_that_the_gateway_closed_at_rest_isnt_used_again() ->
     """The next call opens another, and loses nothing."""
 
     async def answer_and_close(exchange: Exchange) -> None:
+        """Answers without saying that it will close."""
         await answering()(exchange)
         exchange.writer.close()
 
@@ -104,6 +107,7 @@ async def test_an_answer_nobody_asked_for_isnt_taken_for_ours() -> None:
     asleep = asyncio.Event()
 
     async def answer_twice(exchange: Exchange) -> None:
+        """Says something more while nobody listens."""
         await answering()(exchange)
         await asleep.wait()
         await another(exchange)
@@ -143,3 +147,37 @@ async def test_over_tls_a_trusted_server_is_called(authority: Authority) -> None
     ):
         assert [(await send(client)).kind for _ in range(2)] == [Kind.ACCEPTED] * 2
         assert gateway.connections == 1
+
+
+async def test_each_call_gets_its_own_answer() -> None:
+    """Many calls over few connections: no answer goes to another call."""
+
+    async def answer_with_the_recipient(exchange: Exchange) -> None:
+        """Gives the recipient's number as the message's id."""
+        await answering({"code": 0, "data": {"campaignId": 1, "messageId": exchange.form["recipient"], "status": 1}})(
+            exchange
+        )
+
+    async with RawGateway((answer_with_the_recipient,)) as gateway, open_client(gateway.url, connections=7) as client:
+        recipients = range(77010000000, 77010000200)
+        calls = [client.send_sms({"recipient": str(recipient)}, start_by=float("inf")) for recipient in recipients]
+        outcomes = await asyncio.gather(*calls)
+        assert [outcome.message_id for outcome in outcomes] == list(recipients)
+        assert gateway.connections <= 7
+
+
+async def test_a_closed_client_makes_no_call() -> None:
+    """It is a bug of ours, and loud."""
+    async with RawGateway((answering(),)) as gateway:
+        async with open_client(gateway.url) as client:
+            pass
+        with pytest.raises(RuntimeError):
+            await send(client)
+        assert gateway.connections == 0
+
+
+def test_the_socket_has_the_limits_of_a_call() -> None:
+    """The kernel gives up unacknowledged data after a call's time, and a closed socket drops what it holds."""
+    with _open_socket((socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", ("", 0)), unheard_ms=1500) as opened:
+        assert opened.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 1500
+        assert struct.unpack("ii", opened.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8)) == (1, 0)

@@ -81,6 +81,7 @@ async def test_a_call_cancelled_in_the_moment_of_its_answer_leaves_the_next_one_
     rest = asyncio.Event()
 
     async def answer_in_two_parts(exchange: Exchange) -> None:
+        """Leaves the last byte for later."""
         exchange.writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{")
         await rest.wait()
         exchange.writer.write(b"}")

@@ -60,6 +60,7 @@ async def test_a_call_given_up_isnt_delivered_later_over_tls(slow_gateway: socke
     """There too: the farewell that TLS would exchange at leisure is cut short."""
 
     def accept() -> ssl.SSLSocket:
+        """Shakes hands, and reads no further."""
         return authority.server.wrap_socket(slow_gateway.accept()[0], server_side=True)
 
     url = f"https://localhost:{slow_gateway.getsockname()[1]}"

@@ -2,8 +2,10 @@
 
 import gzip
 
+import aiohttp
 import pytest
 
+from smsq.gateway import client as client_module
 from smsq.gateway.answers import (
     NO_ENVELOPE,
     NO_IDS,
@@ -11,6 +13,7 @@ from smsq.gateway.answers import (
     Fault,
     Kind,
 )
+from smsq.gateway.form import Form
 
 from .calls import TOTAL_SECONDS, open_client, send, until
 from .rawgateway import (
@@ -97,3 +100,41 @@ async def test_an_answer_that_doesnt_end_is_cut_off(behaviour: Behaviour) -> Non
         assert len(gateway.exchanges) == 1
         await until(lambda: gateway.endings)
         assert gateway.endings == ["reset"]
+
+
+@pytest.mark.parametrize("behaviour", [hanging_up, resetting], ids=["closes", "resets"])
+async def test_a_used_connection_that_breaks_during_the_call_is_unknown(behaviour: Behaviour) -> None:
+    """That the connection had served before makes the lost call no safer to repeat (F55)."""
+    async with RawGateway((answering(), behaviour, answering())) as gateway, open_client(gateway.url) as client:
+        assert (await send(client)).kind is Kind.ACCEPTED
+        assert (await send(client)).kind is Kind.UNKNOWN
+        assert (gateway.connections, len(gateway.exchanges)) == (1, 2)
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_a_redirect_isnt_followed(status: int) -> None:
+    """Neither the message nor the key goes to another server, and the outcome is unknown (F55)."""
+    async with RawGateway((answering(),)) as elsewhere:
+        redirect = answering(b"", status=status, headers=f"Location: {elsewhere.url}/\r\n")
+        async with RawGateway((redirect,)) as gateway, open_client(gateway.url) as client:
+            outcome = await send(client)
+            assert (outcome.kind, outcome.http_status) == (Kind.UNKNOWN, status)
+            assert (len(gateway.exchanges), elsewhere.connections) == (1, 0)
+
+
+async def test_where_the_library_repeats_a_request_the_form_refuses() -> None:
+    """Aiohttp sends idempotent methods again over a fresh connection; even then the form goes out once."""
+    async with RawGateway((answering(), hanging_up, answering())) as gateway, aiohttp.ClientSession() as session:
+        assert (await session.put(gateway.url, data=Form(b"n=1", float("inf")))).status == 200
+        with pytest.raises(aiohttp.ClientConnectionError):
+            await session.put(gateway.url, data=Form(b"n=2", float("inf")))
+        assert [exchange.body for exchange in gateway.exchanges] == [b"n=1", b"n=2"]
+        assert gateway.connections == 2
+
+
+async def test_a_bug_after_the_request_was_written_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It isn't an exception that someone up the stack could take for "not sent"."""
+    monkeypatch.setattr(client_module, "classify", None)
+    async with RawGateway((answering(),)) as gateway, open_client(gateway.url) as client:
+        outcome = await send(client)
+        assert (outcome.kind, outcome.reason, outcome.detail) == (Kind.UNKNOWN, Fault.BUG, "TypeError")

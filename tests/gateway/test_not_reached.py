@@ -12,7 +12,7 @@ from smsq.gateway.answers import NOT_CALLED, Fault, Kind
 
 from .calls import TOTAL_SECONDS, open_client, send, until
 from .conftest import Authority
-from .rawgateway import Behaviour, RawGateway, answering, hanging_up, resetting, waiting_for
+from .rawgateway import RawGateway, answering, waiting_for
 
 
 @pytest.fixture
@@ -116,6 +116,7 @@ async def test_a_server_that_speaks_no_tls_is_told_apart_from_a_bad_certificate(
     """Its answer to the handshake isn't one: try again."""
 
     async def shout(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answers the handshake in plain HTTP."""
         writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
         writer.close()
 
@@ -175,23 +176,3 @@ async def test_a_moment_that_passes_while_it_waits_for_a_connection_counts() -> 
         assert (await first).kind is Kind.ACCEPTED
         assert await second == NOT_CALLED
         assert len(gateway.exchanges) == 1
-
-
-@pytest.mark.parametrize("behaviour", [hanging_up, resetting], ids=["closes", "resets"])
-async def test_a_used_connection_that_breaks_during_the_call_is_unknown(behaviour: Behaviour) -> None:
-    """That the connection had served before makes the lost call no safer to repeat (F55)."""
-    async with RawGateway((answering(), behaviour, answering())) as gateway, open_client(gateway.url) as client:
-        assert (await send(client)).kind is Kind.ACCEPTED
-        assert (await send(client)).kind is Kind.UNKNOWN
-        assert (gateway.connections, len(gateway.exchanges)) == (1, 2)
-
-
-@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-async def test_a_redirect_isnt_followed(status: int) -> None:
-    """Neither the message nor the key goes to another server, and the outcome is unknown (F55)."""
-    async with RawGateway((answering(),)) as elsewhere:
-        redirect = answering(b"", status=status, headers=f"Location: {elsewhere.url}/\r\n")
-        async with RawGateway((redirect,)) as gateway, open_client(gateway.url) as client:
-            outcome = await send(client)
-            assert (outcome.kind, outcome.http_status) == (Kind.UNKNOWN, status)
-            assert (len(gateway.exchanges), elsewhere.connections) == (1, 0)

@@ -1,0 +1,192 @@
+"""Everything the ledger has stored, read in one step; what must hold of it at any moment; and a clock to turn."""
+
+import re
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Any
+
+import redis
+
+from smsq import keys
+from smsq.job import Job, read_job
+from smsq.lanes import LANES, Lane, queue_name
+from smsq.states import FINAL, State
+
+#: The documented form of a job's id.
+JOB_ID = re.compile(r"[a-z2-7]{20}")
+
+_READ = """
+local t = redis.call('TIME')
+local found = {t[1] * 1000 + math.floor(t[2] / 1000)}
+for _, key in ipairs(redis.call('KEYS', '*')) do
+  local kind = redis.call('TYPE', key).ok
+  local content
+  if kind == 'hash' then content = redis.call('HGETALL', key)
+  elseif kind == 'list' then content = redis.call('LRANGE', key, 0, -1)
+  elseif kind == 'zset' then content = redis.call('ZRANGE', key, 0, -1, 'WITHSCORES')
+  else content = redis.call('GET', key) end
+  found[#found + 1] = {key, kind, redis.call('PTTL', key), content}
+end
+return found
+"""
+
+# Redis's clock can't be turned, so everything that it has written is moved into the past.
+_ADVANCE = """
+local by = tonumber(ARGV[1])
+local moments = {job = {'at', 'expires', 'done'}, batch = {'first', 'last', 'stopped'}}
+for _, key in ipairs(redis.call('KEYS', '*')) do
+  local left = redis.call('PTTL', key)
+  if left >= 0 and left <= by then
+    redis.call('DEL', key)
+  else
+    if left >= 0 then redis.call('PEXPIRE', key, left - by) end
+    for _, moment in ipairs(moments[key:match('^smsq:(%a+):')] or {}) do
+      if redis.call('HEXISTS', key, moment) == 1 then redis.call('HINCRBY', key, moment, -by) end
+    end
+  end
+end
+for _, id in ipairs(redis.call('ZRANGE', 'smsq:due', 0, -1)) do redis.call('ZINCRBY', 'smsq:due', -by, id) end
+"""
+
+
+def advance(client: "redis.Redis", milliseconds: int) -> None:
+    """Lets time pass for the ledger: every moment and every TTL it has stored comes nearer, or lies further back."""
+    client.eval(_ADVANCE, 0, milliseconds)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """All keys of the ledger at one moment.
+
+    Attributes:
+        now: Redis's time, ms.
+        jobs: Every record, by job id.
+        due: When each job is due, ms; in the order of the set.
+        lists: Every list, by key.
+        batches: Every batch's record.
+        idempotency: Idempotency keys' hashes and whose they are.
+        ttl: Each key's TTL in ms, -1 for none.
+        kinds: Each key's type.
+    """
+
+    now: int
+    jobs: dict[str, dict[str, str]] = field(default_factory=dict)
+    due: dict[str, int] = field(default_factory=dict)
+    lists: dict[str, list[str]] = field(default_factory=dict)
+    batches: dict[str, dict[str, int]] = field(default_factory=dict)
+    idempotency: dict[str, str] = field(default_factory=dict)
+    ttl: dict[str, int] = field(default_factory=dict)
+    kinds: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, client: "redis.Redis") -> "Snapshot":
+        """Reads everything in one step."""
+        answer: Any = client.eval(_READ, 0)
+        taken = cls(int(answer[0]))
+        for key, kind, ttl, content in answer[1:]:
+            taken.ttl[key], taken.kinds[key] = ttl, kind
+            name = key.split(":", 2)[-1]
+            if kind == "list":
+                taken.lists[key] = content
+            elif key == keys.DUE and kind == "zset":
+                taken.due.update(zip(content[::2], map(int, content[1::2]), strict=True))
+            elif key == keys.job(name) and kind == "hash":
+                taken.jobs[name] = dict(zip(content[::2], content[1::2], strict=True))
+            elif key == keys.batch(name) and kind == "hash":
+                taken.batches[name] = dict(zip(content[::2], map(int, content[1::2]), strict=True))
+            elif key == keys.idempotency(name) and kind == "string":
+                taken.idempotency[name] = content
+        return taken
+
+    def job(self, job_id: str) -> Job:
+        """Returns a job as a lookup shows it."""
+        record = self.jobs[job_id]
+        stopped = self.batches.get(record.get("batch", ""), {}).get("stopped", 0)
+        fields = [each.encode() for item in record.items() for each in item]
+        return read_job(job_id, self.now, stopped=stopped, fields=fields)
+
+    def waiting(self, lane: Lane) -> dict[str, list[str]]:
+        """Returns the ids that wait on a lane, by batch."""
+        prefix = keys.waiting(lane, "")
+        return {key.removeprefix(prefix): ids for key, ids in self.lists.items() if key.startswith(prefix)}
+
+    def ring(self, lane: Lane) -> list[str]:
+        """Returns the batches whose turn it is, in order."""
+        return self.lists.get(keys.ring(lane), [])
+
+    def on_its_lane(self, job_id: str) -> int:
+        """Returns how often a job's id is on its own lane's list."""
+        record = self.jobs[job_id]
+        own = keys.waiting(record["lane"], record.get("batch", ""))
+        return self.lists.get(own, []).count(job_id)
+
+
+def problems(taken: Snapshot, *, strays: Collection[str] = (), touched: Collection[Lane] = ()) -> list[str]:
+    """Returns what is wrong with the ledger: rule 1, F13, rule 21's TTLs, and what lanes and batches consist of.
+
+    Args:
+        taken: The ledger.
+        strays: Ids that a foreign hand has pushed somewhere: they may be on lists more often than they should.
+        touched: Lanes whose lists a foreign hand has changed: there the display may be wrong.
+    """
+    return [
+        *_job_problems(taken, strays),
+        *(f"due holds {job_id!r}, which isn't a job's id" for job_id in taken.due if not JOB_ID.fullmatch(job_id)),
+        *(f"due holds {job_id} without a record" for job_id in taken.due if job_id not in taken.jobs),
+        *(problem for lane in LANES for problem in _lane_problems(taken, lane, lane in touched)),
+        *_batch_problems(taken),
+    ]
+
+
+def _job_problems(taken: Snapshot, strays: Collection[str]) -> list[str]:
+    found: list[str] = []
+    for job_id, record in taken.jobs.items():
+        on_lane, in_due = taken.on_its_lane(job_id), job_id in taken.due
+        final = record["state"] in FINAL
+        what = f"{job_id} ({record['state']}) is {on_lane} times on its lane and {int(in_due)} times in due"
+        if final and (in_due or (on_lane > 1 and job_id not in strays)):
+            found.append(what)
+        elif not final and job_id not in strays and on_lane + in_due != 1:
+            found.append(what)
+        elif not final and not in_due and on_lane == 0:
+            found.append(what)
+        if not in_due and not final and record["state"] != State.QUEUED:
+            found.append(f"{job_id} is on a lane, but {record['state']}")
+        for key in [keys.job(job_id)] + ([keys.idempotency(record["key"])] if "key" in record else []):
+            if (taken.ttl.get(key, -2) >= 0) != final:
+                found.append(f"{key} of a job in state {record['state']} has the TTL {taken.ttl.get(key)}")
+    return found
+
+
+def _lane_problems(taken: Snapshot, lane: Lane, touched: bool) -> list[str]:
+    found: list[str] = []
+    waiting, ring = taken.waiting(lane), Counter(taken.ring(lane))
+    bells = len(taken.lists.get(keys.bell(lane), []))
+    real = {batch for batch, ids in waiting.items() if any(_waits(taken, each) for each in ids)}
+    if not touched and (set(ring) != set(waiting) or any(number != 1 for number in ring.values())):
+        found.append(f"the ring of {lane} is {dict(ring)}, and ids wait for {sorted(waiting)}")
+    if not real <= set(ring):
+        found.append(f"the ring of {lane} lacks {sorted(real - set(ring))}, which has waiting jobs")
+    if bells > 1 or (real and not bells):
+        found.append(f"the bell of {lane} has {bells} entries, and jobs wait for {sorted(real)}")
+    turns, ids = len(taken.lists.get(queue_name(lane), [])), sum(map(len, waiting.values()))
+    if not touched and turns != ids:
+        found.append(f"{queue_name(lane)} shows {turns}, and {ids} wait")
+    return found
+
+
+def _waits(taken: Snapshot, job_id: str) -> bool:
+    return job_id not in taken.due and taken.jobs.get(job_id, {}).get("state") == State.QUEUED
+
+
+def _batch_problems(taken: Snapshot) -> list[str]:
+    found: list[str] = []
+    for batch, record in taken.batches.items():
+        states = Counter(each["state"] for each in taken.jobs.values() if each.get("batch") == batch)
+        for state in State:
+            counted = record.get(state, 0)
+            # Final jobs that are older than the retention are counted, but gone.
+            if counted < states[state] or (state not in FINAL and counted != states[state]):
+                found.append(f"the batch {batch} counts {counted} {state}, and there are {states[state]}")
+    return found
