@@ -5,7 +5,7 @@ Each field says what it is, its unit and why its default; the README's table is 
 
 from typing import Literal, Self
 
-from pydantic import AnyHttpUrl, Field, SecretStr, model_validator
+from pydantic import AnyHttpUrl, Field, SecretStr, field_validator, model_validator
 
 from smsq.settings import Settings
 
@@ -50,9 +50,19 @@ class WorkerSettings(Settings):
     dispatch_interval: float = Field(
         default=1.0, ge=0.05, le=60, description="Seconds between a worker's looks at what is due"
     )
+    rate_limit: str | None = Field(
+        default=None, description="One rate of calls for all workers: not there yet, so a worker refuses to start with it"
+    )
     shutdown_grace: float = Field(
         default=30.0, ge=1, le=600, description="Seconds a stopping worker gives the calls that are out"
     )
+
+    @field_validator("rate_limit")
+    @classmethod
+    def _not_there_yet(cls, rate: str | None) -> str | None:
+        if rate:
+            raise ValueError("isn't supported yet; a worker that ignored it would call faster than you allow")
+        return rate
 
     @model_validator(mode="after")
     def _lease_covers_a_call(self) -> Self:

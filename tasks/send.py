@@ -62,6 +62,10 @@ async def deliver(process: Runtime, job_id: str) -> Settlement:
         structlog.contextvars.bind_contextvars(attempt=hold.begun.attempts)
         settlement, sms = await _attempt(process, hold)
         word = await process.settle(settlement)
+        if word == "owned":  # the gateway gave ids that another job has: whose they are, a person must find out
+            error = JobError("the gateway answered with another job's messageId")
+            settlement = Settlement(job_id, hold.token, State.UNKNOWN, settlement.calls, error=error)
+            word = await process.settle(settlement)
     except Stopped:
         log.error("job.abandoned", reason="the worker stopped while Redis was away")  # noqa: TRY400 - no traceback
         raise Ignore from None

@@ -111,7 +111,7 @@ class Client:
                 socket_factory=partial(_open_socket, unheard_ms=math.ceil(total_timeout * 1000)),
             ),
             # aiohttp rounds longer limits up to whole seconds unless told not to.
-            timeout=aiohttp.ClientTimeout(total=total_timeout, ceil_threshold=math.inf),
+            timeout=aiohttp.ClientTimeout(total=total_timeout, connect=connect_timeout, ceil_threshold=math.inf),
             request_class=_Request,
             headers=_HEADERS,
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -171,7 +171,7 @@ class Client:
             words,
             recipient=form.get("recipient", ""),
             text=form.get("text", ""),
-            secrets=(self._key.get_secret_value(),),
+            
         )
 
 

@@ -11,8 +11,8 @@ from aiohttp.client_proto import ResponseHandler
 from smsq.gateway.answers import Outcome
 from smsq.gateway.client import Client
 
-KEY = "kz0123456789abcdefABCDEF0123456789abcdef~?/"
-"""With characters that a form escapes, which a real key doesn't have."""
+KEY = "kz9a8b7c6d5e4f3g2h1iABCDEFGHJKLMNPQR01234~?/"
+"""With characters that a form escapes, which a real key doesn't have, and without what would pass for a number."""
 
 FORM = {"recipient": "77010000001", "text": "Код: 4711", "params[name]": "otp #1"}
 

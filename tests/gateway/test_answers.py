@@ -186,6 +186,7 @@ DATE = "Tue, 25 Nov 2025 12:00:00 GMT"
     [
         *(("0", 0), ("20", 20), (" 20 ", 20), ("3600", 3600), ("3601", MAX_RETRY_AFTER), ("9" * 400, MAX_RETRY_AFTER)),
         ("Tue, 25 Nov 2025 12:00:30 GMT", 30),
+        ("Tue, 25 Nov 2025 12:00:30 -0000", 30),
         ("Tuesday, 25-Nov-25 12:00:30 GMT", 30),
         ("Tue, 25 Nov 2025 11:00:00 GMT", 0),
         ("Tue, 25 Nov 2031 12:00:00 GMT", MAX_RETRY_AFTER),
@@ -220,7 +221,7 @@ def test_advice_to_wait_doesnt_make_an_open_outcome_safe() -> None:
     assert answer({"code": 30}, headers={"Retry-After": "7"}).retry_after == 7
 
 
-WITHOUT_SENTENCES: list[Any] = [None, [], {}, "", 0, 12, True, {"text": None}, [[]]]
+WITHOUT_SENTENCES: list[Any] = [None, [], {}, "", 0, 12, True, {"text": None}, [[]], [[[[[["deep"]]]]]]]
 
 
 @pytest.mark.parametrize(
@@ -254,7 +255,7 @@ def test_the_gateways_sentences_are_kept_without_the_message() -> None:
 
 def test_the_gateways_sentences_are_bounded_and_printable() -> None:
     """However much it says, what is kept fits a line: no line breaks, no lone surrogates, a few thousand characters."""
-    wild = {f"{'n' * 90}{number}": ["a\r\nb\ud800\x00" + "x" * 5000] * 9 for number in range(99)}
+    wild = {f"{number}{'n' * 90}": ["a\r\nb\ud800\x00" + "x" * 5000] * 9 for number in range(99)}
     detail = answer({"code": 1, "data": wild, "message": "m" * 9999}).detail
     assert isinstance(detail, dict)
     assert all(name.isprintable() and sentence.isprintable() for name, sentence in detail.items())

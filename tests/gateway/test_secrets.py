@@ -23,13 +23,14 @@ KEY_FORMS = {
     # Wherever in a longer text the key is encoded, one of the three alignments of base64 shows its middle.
     *(base64.b64encode(b"-" * shift + KEY.encode())[4:-4].decode() for shift in range(3)),
 }
-MESSAGE = {FORM["recipient"], FORM["text"], quote_plus(FORM["text"])}
+GROUPED = "000 00-01"  # the last digits of the recipient, as people write them
+MESSAGE = {FORM["recipient"], GROUPED, FORM["text"], quote_plus(FORM["text"])}
 
 ECHO = {"code": 1, "data": {"recipient": f"{FORM['recipient']} {FORM['text']} {KEY}"}, "message": KEY}
 EVERYTHING: dict[str, Behaviour] = {
     "accepts": answering(),
     "echoes": answering(ECHO),
-    "echoes as text": answering({"code": 8, "data": f"{KEY} of {FORM['recipient']}"}),
+    "echoes as text": answering({"code": 8, "data": f"{KEY} of {FORM['recipient']}, (701) {GROUPED}"}),
     "echoes in headers": answering(ECHO, headers=f"X-Echo: {KEY} {FORM['recipient']}\r\nSet-Cookie: key={KEY}\r\n"),
     "echoes in garbage": saying(f"{KEY} {FORM['recipient']}\r\n\r\n".encode()),
     "echoes in a status line": saying(f"HTTP/1.1 {KEY} {FORM['recipient']}\r\n\r\n".encode()),

@@ -163,7 +163,7 @@ def _lane_problems(taken: Snapshot, lane: Lane, touched: bool) -> list[str]:
     found: list[str] = []
     waiting, ring = taken.waiting(lane), Counter(taken.ring(lane))
     bells = len(taken.lists.get(keys.bell(lane), []))
-    real = {batch for batch, ids in waiting.items() if any(_waits(taken, each) for each in ids)}
+    real = {batch for batch, ids in waiting.items() if any(_waits(taken, each, lane, batch) for each in ids)}
     if not touched and (set(ring) != set(waiting) or any(number != 1 for number in ring.values())):
         found.append(f"the ring of {lane} is {dict(ring)}, and ids wait for {sorted(waiting)}")
     if not real <= set(ring):
@@ -176,8 +176,10 @@ def _lane_problems(taken: Snapshot, lane: Lane, touched: bool) -> list[str]:
     return found
 
 
-def _waits(taken: Snapshot, job_id: str) -> bool:
-    return job_id not in taken.due and taken.jobs.get(job_id, {}).get("state") == State.QUEUED
+def _waits(taken: Snapshot, job_id: str, lane: Lane, batch: str) -> bool:
+    record = taken.jobs.get(job_id, {})
+    own = (record.get("lane"), record.get("batch", "")) == (lane, batch)
+    return own and record["state"] == State.QUEUED and job_id not in taken.due
 
 
 def _batch_problems(taken: Snapshot) -> list[str]:

@@ -1,0 +1,283 @@
+"""The ledger as a state machine: any sequence of its scripts, with two workers, deaths, and time that passes.
+
+The oracle is `tests.ledger.model`. After each step the whole ledger is read and compared, and at the end of each example
+everything that was accepted must come to an end.
+"""
+
+import os
+from functools import partial
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import precondition, rule, run_state_machine_as_test
+
+from smsq import ledger
+from smsq.lanes import LANES, Lane, queue_name
+from smsq.ledger import Settlement
+from smsq.states import State
+from tests.ledger.machine import CERTAIN, Hold, LedgerSteps, settlement_for
+from tests.ledger.model import RETENTION, UNIT, Entry
+from tests.ledger.snapshot import Snapshot
+from tests.support.server import Server
+
+#: The default fits into a quick run of the suite; HYPOTHESIS_PROFILE=deep is for whoever changes the protocol.
+PROFILES = {
+    "default": settings(max_examples=100, stateful_step_count=40),
+    "deep": settings(max_examples=5000, stateful_step_count=80),
+}
+WORKERS = st.sampled_from("AB")
+PICK = st.integers(0, 11)
+LANE = st.sampled_from(LANES)
+SOME_LANES: st.SearchStrategy[list[Lane]] = st.sampled_from([list(LANES), ["normal", "bulk"], ["bulk"]])
+BATCHES = st.sampled_from(["", "", "b1", "b2"])
+KEYS = st.lists(st.sampled_from(["", "", "k1", "k2"]), min_size=1, max_size=3)
+#: What a call to the gateway can come to. The last two look alike to us: no answer came.
+OUTCOMES = st.sampled_from(["accepted", "refused", "try_again", "lost_accepted", "lost"])
+
+
+class LedgerMachine(LedgerSteps):
+    """The rules. A ``pick`` chooses among what there is."""
+
+    # -- producers
+
+    @rule(
+        lane=LANE,
+        batch=BATCHES,
+        hashes=KEYS,
+        content=st.sampled_from(["c1", "c1", "c2"]),
+        resend=st.booleans(),
+        send_at=st.sampled_from([None, None, -1, 0, 1, 3]),
+        expires_in=st.sampled_from([None, None, 1, 2, 5]),
+    )
+    def a_handler_enqueues(
+        self,
+        lane: Lane,
+        batch: str,
+        hashes: list[str],
+        content: str,
+        resend: bool,
+        send_at: int | None,
+        expires_in: int | None,
+    ) -> None:
+        """Jobs are accepted; the same key gives its job back, also within one call."""
+        entries = [
+            Entry(self.new_id(), State.QUEUED, lane, batch, key, content if key else "", resend) for key in hashes
+        ]
+        self.enqueue(entries, send_at, expires_in)
+
+    @precondition(lambda self: self.enqueued)
+    @rule(pick=PICK)
+    def an_enqueue_runs_again(self, pick: int) -> None:
+        """Its answer was lost, and the library sent it once more."""
+        entries, call = self.enqueued[-1 - pick % min(5, len(self.enqueued))]
+        if all(each.id in self.model.jobs or each.key in self.model.keys for each in entries):
+            self.check_enqueue(entries, call)
+
+    @precondition(lambda self: self.model.jobs)
+    @rule(pick=PICK)
+    def someone_cancels(self, pick: int) -> None:
+        """Cancelled means: the gateway certainly does not have it, and won't."""
+        job = self.job(pick)
+        word = self.model.cancel(job.id)
+        assert self.ask(ledger.cancel(job.id, retention=RETENTION * UNIT)) == word
+        if word == "cancelled" and not job.resend:
+            assert set(job.calls) <= CERTAIN
+
+    @rule(batch=st.sampled_from(["b1", "b2"]))
+    def someone_cancels_a_batch(self, batch: str) -> None:
+        """One write; a repeat answers the same."""
+        assert self.ask(ledger.cancel_batch(batch)) == self.model.cancel_batch(batch)
+
+    @precondition(lambda self: self.model.jobs)
+    @rule(pick=PICK)
+    def someone_waits(self, pick: int) -> None:
+        """Whoever registers in time will be woken."""
+        job = self.job(pick)
+        assert self.ask(ledger.watch(job.id)) == self.model.watch(job.id)
+
+    @precondition(lambda self: self.model.jobs)
+    @rule(pick=PICK)
+    def someone_looks_up(self, pick: int) -> None:
+        """A job is found by its id, and by the gateway's ids once it has them."""
+        job = self.job(pick)
+        found = self.ask(ledger.lookup("job", job.id))
+        assert found is not None
+        assert (found.id, found.state) == (job.id, self.model.visible(job))
+        if job.message_id is not None:
+            assert self.ask(ledger.lookup("message", str(job.message_id))) == found
+            assert self.ask(ledger.lookup("campaign", str(job.message_id * 10))) == found
+
+    # -- workers
+
+    @rule(worker=WORKERS, count=st.integers(1, 4), lanes=SOME_LANES)
+    def a_worker_takes(self, worker: str, count: int, lanes: list[Lane]) -> None:
+        """Ids leave their lanes."""
+        self.take(worker, count, lanes)
+
+    @precondition(lambda self: any(self.hints.values()))
+    @rule(worker=WORKERS, count=st.integers(1, 3))
+    def a_worker_begins(self, worker: str, count: int) -> None:
+        """What was taken is begun, some at a time."""
+        self.begin(worker, list(dict.fromkeys(self.hints[worker]))[:count])
+
+    @rule(worker=WORKERS, outcome=OUTCOMES, choice=PICK)
+    def a_worker_delivers(self, worker: str, outcome: str, choice: int) -> None:
+        """All the way, with nothing in between."""
+        self.take(worker, 1, list(LANES))
+        self.agrees()
+        self.begin(worker, list(dict.fromkeys(self.hints[worker])))
+        self.agrees()
+        for hold in self.callable():
+            self.call(hold, outcome)
+            self.settle(hold, *settlement_for(hold, choice, self.snapshot.now))
+            self.agrees()
+
+    @precondition(lambda self: self.model.jobs)
+    @rule(worker=WORKERS, pick=PICK)
+    def the_other_worker_begins_it(self, worker: str, pick: int) -> None:
+        """A second hint for a job, or a made-up one: whoever comes second gets nothing."""
+        self.begin(worker, [self.job(pick).id])
+
+    @precondition(lambda self: self.nonces)
+    @rule(pick=PICK)
+    def a_begin_runs_again(self, pick: int) -> None:
+        """Its answer was lost; or it comes late, long after its sender has given up."""
+        job_ids, nonce = self.nonces[-1 - pick % len(self.nonces)]
+        begun = self.check_begin(job_ids, nonce)
+        for hold in [each for each in self.holds if each.token == nonce and each.job in begun]:
+            assert hold.settled is None, "a token that has settled may call again"
+            assert hold.deadline == hold.job.due
+
+    @precondition(lambda self: self.callable())
+    @rule(pick=PICK, outcome=OUTCOMES)
+    def a_worker_calls(self, pick: int, outcome: str) -> None:
+        """The gateway is called for a job that was begun."""
+        holds = self.callable()
+        self.call(holds[pick % len(holds)], outcome)
+
+    @precondition(lambda self: self.unsettled())
+    @rule(pick=PICK, choice=PICK)
+    def a_worker_settles(self, pick: int, choice: int) -> None:
+        """Also long after the lease ran out."""
+        holds = self.unsettled()
+        hold = holds[pick % len(holds)]
+        self.settle(hold, *settlement_for(hold, choice, self.snapshot.now))
+
+    @precondition(lambda self: any(hold.settled for hold in self.holds))
+    @rule(pick=PICK)
+    def a_settle_runs_again(self, pick: int) -> None:
+        """Its answer was lost; or it comes late."""
+        holds = [hold for hold in self.holds if hold.settled]
+        hold = holds[-1 - pick % len(holds)]
+        assert hold.settled is not None
+        self.check_settle(hold.settled, hold.in_units)
+
+    @precondition(lambda self: any(hold.message_id for hold in self.holds))
+    @rule(pick=PICK, stranger=st.booleans())
+    def the_gateway_is_known_to_have_it(self, pick: int, stranger: bool) -> None:
+        """Sent, with these ids: whoever says it, and whenever."""
+        holds = [hold for hold in self.holds if hold.message_id]
+        self.check_settle(holds[pick % len(holds)].sent("stranger" if stranger else None))
+
+    @precondition(lambda self: self.model.jobs)
+    @rule(pick=PICK, to=st.sampled_from([State.FAILED, State.UNKNOWN, State.RETRYING, State.QUEUED, State.SCHEDULED]))
+    def a_stranger_settles(self, pick: int, to: State) -> None:
+        """Not sent: believed from the holder only."""
+        self.check_settle(Settlement(self.job(pick).id, "stranger", to))
+
+    @precondition(lambda self: self.model.jobs and self.model.owners)
+    @rule(pick=PICK, other=PICK)
+    def someone_mistakes_an_id(self, pick: int, other: int) -> None:
+        """A messageId belongs to one job, and a job has one."""
+        message_id = list(self.model.owners)[other % len(self.model.owners)]
+        job = self.job(pick)
+        if self.model.owners[message_id] != job.id or job.state is State.SENT:
+            self.check_settle(Settlement(job.id, job.token, State.SENT, 1, ids=(message_id, 1, 1)))
+
+    @precondition(lambda self: any(self.hints.values()))
+    @rule(worker=WORKERS, count=st.integers(1, 3))
+    def a_worker_hands_back(self, worker: str, count: int) -> None:
+        """At its shutdown, what it hasn't begun."""
+        ids = list(dict.fromkeys(self.hints[worker]))[:count]
+        self.hints[worker] = [each for each in self.hints[worker] if each not in ids]
+        if ids:
+            assert self.ask(ledger.untake(ids)) == self.model.untake(ids)
+
+    @precondition(lambda self: any(self.hints.values()) or self.unsettled())
+    @rule(worker=WORKERS)
+    def a_worker_dies(self, worker: str) -> None:
+        """Nobody remembers what it had taken and begun."""
+        self.hints[worker].clear()
+        for hold in self.holds:
+            hold.dead = hold.dead or hold.worker == worker
+
+    # -- dispatcher, operators, time, foreign hands
+
+    @rule(limit=st.sampled_from([1, 2, 500]))
+    def the_dispatcher_looks(self, limit: int) -> None:
+        """Everything that is due goes where it belongs."""
+        self.take_due(limit)
+
+    @rule(lane=LANE, limit=st.integers(1, 3))
+    def someone_purges(self, lane: Lane, limit: int) -> None:
+        """Ids leave a lane only with their jobs ended."""
+        purged = self.ask(ledger.purge(lane, limit, retention=RETENTION * UNIT))
+        after = Snapshot.read(self.client)
+        ended = [job for job in self.model.jobs.values() if job.on_lane and after.jobs[job.id]["state"] != State.QUEUED]
+        for job in ended:
+            assert job.lane == lane or job.id in self.strays
+            self.model.finish_as_ended(job)
+        assert purged.cancelled == len(ended)
+        if not purged.removed:
+            assert not [job.id for job in self.model.jobs.values() if job.on_lane and job.lane == lane]
+
+    @rule(count=st.sampled_from([1, 1, 2, 3, 5, RETENTION]))
+    def time_passes(self, count: int) -> None:
+        """Reservations, leases, schedules and jobs run out."""
+        self.pass_time(count)
+
+    @precondition(lambda self: self.model.jobs)
+    @rule(pick=PICK, lane=LANE, batch=BATCHES, known=st.booleans(), turn=st.booleans())
+    def a_foreign_hand_pushes_an_id(self, pick: int, lane: Lane, batch: str, known: bool, turn: bool) -> None:
+        """An id stands where nobody of ours has put it."""
+        stray = self.job(pick).id if known else self.new_id()
+        self.client.rpush(f"smsq:lane:{lane}:{batch}", stray)
+        if turn:
+            self.client.rpush(f"smsq:lane:{lane}", batch)
+        self.strays.add(stray)
+        self.touched.add(lane)
+
+    @rule(lane=LANE, pushes=st.booleans())
+    def a_foreign_hand_has_the_turns(self, lane: Lane, pushes: bool) -> None:
+        """What Flower counts is deleted, or gets a Celery message that was published by name."""
+        if pushes:
+            self.client.rpush(queue_name(lane), "{}")
+        else:
+            self.client.delete(queue_name(lane))
+        self.touched.add(lane)
+
+    # -- what there is
+
+    def job(self, pick: int) -> Entry:
+        """Picks a job, the newest ones first."""
+        jobs = list(self.model.jobs.values())
+        return jobs[-1 - pick % len(jobs)]
+
+    def callable(self) -> list[Hold]:
+        """Returns what may be called for."""
+        return [hold for hold in self.holds if hold.may_call(self.model.now)]
+
+    def unsettled(self) -> list[Hold]:
+        """Returns what live workers have begun and not settled."""
+        return [hold for hold in self.holds if not hold.settled and not hold.dead]
+
+
+def test_no_sequence_of_events_loses_a_job_or_calls_for_it_twice(server: Server) -> None:
+    """Rules 1 to 11, 15, 21 and 22, as far as a single ledger without epochs can keep or break them."""
+    profile = PROFILES[os.environ.get("HYPOTHESIS_PROFILE", "default")]
+    run_state_machine_as_test(
+        partial(LedgerMachine, server),
+        settings=settings(
+            profile, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True
+        ),
+    )
