@@ -8,8 +8,11 @@ import structlog
 from celery import Celery, bootsteps, signals
 from structlog.typing import FilteringBoundLogger
 
-import worker.pool
-import worker.transport  # noqa: F401 - `celery` has the checkout on its path only while it looks for the application
+# The `celery` command has the checkout on its path only while it looks for the application.
+import tasks.send  # noqa: F401
+import worker.control  # noqa: F401 - replaces some of Celery's commands
+import worker.pool  # noqa: F401
+import worker.transport  # noqa: F401
 from config import logs
 from config.celery_options import options
 from config.settings import WorkerSettings

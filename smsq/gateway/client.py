@@ -171,7 +171,7 @@ class Client:
             words,
             recipient=form.get("recipient", ""),
             text=form.get("text", ""),
-            
+            secrets=(self._key.get_secret_value(),),
         )
 
 

@@ -83,7 +83,8 @@ class LedgerMachine(LedgerSteps):
         if word == "cancelled" and not job.resend:
             assert set(job.calls) <= CERTAIN
 
-    @rule(batch=st.sampled_from(["b1", "b2"]))
+    @precondition(lambda self: self.model.batches)
+    @rule(batch=st.sampled_from(["b1", "b1", "b2", "b3"]))
     def someone_cancels_a_batch(self, batch: str) -> None:
         """One write; a repeat answers the same."""
         assert self.ask(ledger.cancel_batch(batch)) == self.model.cancel_batch(batch)
@@ -109,17 +110,20 @@ class LedgerMachine(LedgerSteps):
 
     # -- workers
 
+    @precondition(lambda self: self.waiting())
     @rule(worker=WORKERS, count=st.integers(1, 4), lanes=SOME_LANES)
     def a_worker_takes(self, worker: str, count: int, lanes: list[Lane]) -> None:
         """Ids leave their lanes."""
         self.take(worker, count, lanes)
 
     @precondition(lambda self: any(self.hints.values()))
-    @rule(worker=WORKERS, count=st.integers(1, 3))
-    def a_worker_begins(self, worker: str, count: int) -> None:
+    @rule(pick=PICK, count=st.integers(1, 3))
+    def a_worker_begins(self, pick: int, count: int) -> None:
         """What was taken is begun, some at a time."""
+        worker = self.hinted(pick)
         self.begin(worker, list(dict.fromkeys(self.hints[worker]))[:count])
 
+    @precondition(lambda self: self.waiting())
     @rule(worker=WORKERS, outcome=OUTCOMES, choice=PICK)
     def a_worker_delivers(self, worker: str, outcome: str, choice: int) -> None:
         """All the way, with nothing in between."""
@@ -195,13 +199,13 @@ class LedgerMachine(LedgerSteps):
             self.check_settle(Settlement(job.id, job.token, State.SENT, 1, ids=(message_id, 1, 1)))
 
     @precondition(lambda self: any(self.hints.values()))
-    @rule(worker=WORKERS, count=st.integers(1, 3))
-    def a_worker_hands_back(self, worker: str, count: int) -> None:
+    @rule(pick=PICK, count=st.integers(1, 3))
+    def a_worker_hands_back(self, pick: int, count: int) -> None:
         """At its shutdown, what it hasn't begun."""
+        worker = self.hinted(pick)
         ids = list(dict.fromkeys(self.hints[worker]))[:count]
         self.hints[worker] = [each for each in self.hints[worker] if each not in ids]
-        if ids:
-            assert self.ask(ledger.untake(ids)) == self.model.untake(ids)
+        assert self.ask(ledger.untake(ids)) == self.model.untake(ids)
 
     @precondition(lambda self: any(self.hints.values()) or self.unsettled())
     @rule(worker=WORKERS)
@@ -213,11 +217,13 @@ class LedgerMachine(LedgerSteps):
 
     # -- dispatcher, operators, time, foreign hands
 
+    @precondition(lambda self: any(job.due is not None for job in self.model.jobs.values()))
     @rule(limit=st.sampled_from([1, 2, 500]))
     def the_dispatcher_looks(self, limit: int) -> None:
         """Everything that is due goes where it belongs."""
         self.take_due(limit)
 
+    @precondition(lambda self: self.waiting())
     @rule(lane=LANE, limit=st.integers(1, 3))
     def someone_purges(self, lane: Lane, limit: int) -> None:
         """Ids leave a lane only with their jobs ended."""
@@ -231,6 +237,7 @@ class LedgerMachine(LedgerSteps):
         if not purged.removed:
             assert not [job.id for job in self.model.jobs.values() if job.on_lane and job.lane == lane]
 
+    @precondition(lambda self: self.model.jobs)
     @rule(count=st.sampled_from([1, 1, 2, 3, 5, RETENTION]))
     def time_passes(self, count: int) -> None:
         """Reservations, leases, schedules and jobs run out."""
@@ -247,6 +254,7 @@ class LedgerMachine(LedgerSteps):
         self.strays.add(stray)
         self.touched.add(lane)
 
+    @precondition(lambda self: self.waiting())
     @rule(lane=LANE, pushes=st.booleans())
     def a_foreign_hand_has_the_turns(self, lane: Lane, pushes: bool) -> None:
         """What Flower counts is deleted, or gets a Celery message that was published by name."""
@@ -262,6 +270,15 @@ class LedgerMachine(LedgerSteps):
         """Picks a job, the newest ones first."""
         jobs = list(self.model.jobs.values())
         return jobs[-1 - pick % len(jobs)]
+
+    def hinted(self, pick: int) -> str:
+        """Picks a worker that has taken ids."""
+        workers = [worker for worker, ids in self.hints.items() if ids]
+        return workers[pick % len(workers)]
+
+    def waiting(self) -> bool:
+        """Returns whether any job is on a lane."""
+        return any(job.on_lane for job in self.model.jobs.values())
 
     def callable(self) -> list[Hold]:
         """Returns what may be called for."""

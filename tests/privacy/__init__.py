@@ -1,0 +1,1 @@
+"""No phone number, text or key where it doesn't belong."""
