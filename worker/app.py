@@ -2,17 +2,13 @@
 
 import logging
 import sys
+from importlib import import_module
 from typing import Any
 
 import structlog
 from celery import Celery, bootsteps, signals
 from structlog.typing import FilteringBoundLogger
 
-# The `celery` command has the checkout on its path only while it looks for the application.
-import tasks.send  # noqa: F401
-import worker.control  # noqa: F401 - replaces some of Celery's commands
-import worker.pool  # noqa: F401
-import worker.transport  # noqa: F401
 from config import logs
 from config.celery_options import options
 from config.settings import WorkerSettings
@@ -29,6 +25,11 @@ def _settings() -> WorkerSettings:
         sys.stderr.write(f"{error}\n")
         raise SystemExit(EXIT_USAGE) from None
 
+
+#: Imported here because the `celery` command has the checkout on its path only while it looks for the application:
+#: the task, the commands that replace Celery's, and what the configuration names.
+for module in ("tasks.send", "worker.control", "worker.pool", "worker.transport"):
+    import_module(module)
 
 log: FilteringBoundLogger = structlog.get_logger()
 settings = _settings()
