@@ -2,7 +2,8 @@
 
 import os
 import sys
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from celery.bin.worker import WorkersPool
 from celery.bin.worker import worker as worker_command
@@ -18,33 +19,47 @@ from worker.pool import TaskPool
 EXIT_USAGE = 2
 
 _BUDGET = "a call has its own budget (SMSQ_CALL_TIMEOUT); cutting a call that is out would leave its outcome unknown"
-_OPTIONS = {
-    "time_limit": ("--time-limit", _BUDGET),
-    "soft_time_limit": ("--soft-time-limit", _BUDGET),
-    "disable_prefetch": ("--disable-prefetch", "begin runs ahead of the calls; what was taken goes back at shutdown"),
-}
-_OPTIONS_OF_OUR_POOL = {
-    "max_tasks_per_child": ("--max-tasks-per-child", "this pool has no children; use -P prefork"),
-    "max_memory_per_child": ("--max-memory-per-child", "this pool has no children; use -P prefork"),
-    "beat": ("-B", "beat would be a process beside this pool's thread; run `celery beat` on its own"),
-}
+_AHEAD = "begin runs ahead of the calls; what was taken goes back at shutdown"
+_NO_CHILDREN = "this pool has no children; use -P prefork"
+_BESIDE = "beat would be a process beside this pool's thread; run `celery beat` on its own"
 _GREEN = "gevent and eventlet patch what this worker's event loop stands on; the default pool holds as many calls"
 
 
-def refused(options: dict[str, Any], pool: Any, settings: WorkerSettings) -> list[str]:  # noqa: ANN401
+class _Refused(NamedTuple):
+    """An option as the command line, Celery's signal and its configuration name it, and why it is refused."""
+
+    flag: str
+    option: str
+    setting: str
+    why: str
+
+
+_ALWAYS = (
+    _Refused("--time-limit", "time_limit", "task_time_limit", _BUDGET),
+    _Refused("--soft-time-limit", "soft_time_limit", "task_soft_time_limit", _BUDGET),
+    _Refused("--disable-prefetch", "disable_prefetch", "worker_disable_prefetch", _AHEAD),
+)
+_WITH_OUR_POOL = (
+    _Refused("--max-tasks-per-child", "max_tasks_per_child", "worker_max_tasks_per_child", _NO_CHILDREN),
+    _Refused("--max-memory-per-child", "max_memory_per_child", "worker_max_memory_per_child", _NO_CHILDREN),
+    _Refused("-B", "beat", "", _BESIDE),
+)
+
+
+def refused(options: Mapping[str, Any], conf: Mapping[str, Any], settings: WorkerSettings) -> list[str]:
     """Returns a line for each thing that a worker won't start with.
 
     Args:
         options: The worker's options, as Celery passes them on.
-        pool: The pool's class, or its name.
+        conf: Celery's configuration, where some options land.
         settings: The worker's settings.
     """
-    lines = [f"{name}: {why}" for option, (name, why) in _OPTIONS.items() if options.get(option)]
-    if isinstance(pool, type) and issubclass(pool, TaskPool):
-        lines += [f"{name}: {why}" for option, (name, why) in _OPTIONS_OF_OUR_POOL.items() if options.get(option)]
-    module = pool.__module__ if isinstance(pool, type) else str(pool)
-    if module.endswith(("gevent", "eventlet")):
-        lines.append(f"-P {module.rpartition('.')[2]}: {_GREEN}")
+    pool: type[BasePool] = get_implementation(options.get("pool") or conf["worker_pool"])
+    candidates = _ALWAYS + (_WITH_OUR_POOL if issubclass(pool, TaskPool) else ())
+    lines = [f"{each.flag}: {each.why}" for each in candidates if options.get(each.option) or conf.get(each.setting)]
+    green = pool.__module__.rpartition(".")[2]
+    if green in ("gevent", "eventlet"):
+        lines.append(f"-P {green}: {_GREEN}")
     if os.environ.get("USE_FAST_LOCALS"):
         lines.append("USE_FAST_LOCALS: Celery's request stacks must be per greenlet")
     if not settings.api_key.get_secret_value():
@@ -56,8 +71,7 @@ def refuse(**event: Any) -> None:  # noqa: ANN401 - a Celery signal's arguments
     """Stops a worker that was started with something refused (for the signal `celeryd_init`)."""
     from worker.app import settings
 
-    options = event["options"]
-    lines = refused(options, options.get("pool_cls"), settings)
+    lines = refused(event["options"], event["conf"], settings)
     if lines:
         sys.stderr.write("".join(f"{line}\n" for line in lines))
         raise SystemExit(EXIT_USAGE)

@@ -6,15 +6,18 @@
 -- Returns {ids taken off the lane, jobs cancelled}
 local lane, limit, retention = unpack(ARGV)
 local now = clock()
-local batch = redis.call('LINDEX', 'smsq:lane:' .. lane, 0)
-if not batch then
-  redis.call('DEL', 'sms.' .. lane)
-  return {0, 0}
+local ids, cancelled = {}, 0
+while #ids == 0 do
+  local batch = redis.call('LINDEX', 'smsq:lane:' .. lane, 0)
+  if not batch then
+    redis.call('DEL', 'sms.' .. lane)   -- turns that a foreign hand left without ids
+    return {0, 0}
+  end
+  local waiting = 'smsq:lane:' .. lane .. ':' .. batch
+  ids = redis.call('LPOP', waiting, limit) or {}
+  if redis.call('EXISTS', waiting) == 0 then redis.call('LPOP', 'smsq:lane:' .. lane) end
 end
-local waiting, cancelled = 'smsq:lane:' .. lane .. ':' .. batch, 0
-local ids = redis.call('LPOP', waiting, limit) or {}
-if #ids > 0 then redis.call('LPOP', 'sms.' .. lane, #ids) end
-if redis.call('EXISTS', waiting) == 0 then redis.call('LPOP', 'smsq:lane:' .. lane) end
+redis.call('LPOP', 'sms.' .. lane, #ids)
 for _, id in ipairs(ids) do
   local job, why = read(id)
   if why == 'newer' then

@@ -31,12 +31,15 @@ local function take(id, lane, cancelled)
     return 1
   elseif job.state ~= 'queued' or redis.call('ZSCORE', DUE, id) then
     drop('stale')
-  elseif cancelled then
-    finish(job, ended(job, now) or 'cancelled', now, retention)
   else
-    schedule(id, now + reservation)
-    answer[#answer + 1] = id; answer[#answer + 1] = lane
-    return 1
+    local how = cancelled and ended(job, now)   -- asked of the job: a stray id isn't of the batch whose list it is on
+    if how then
+      finish(job, how, now, retention)
+    else
+      schedule(id, now + reservation)
+      answer[#answer + 1] = id; answer[#answer + 1] = lane
+      return 1
+    end
   end
   return 0
 end

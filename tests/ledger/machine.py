@@ -80,17 +80,19 @@ class LedgerSteps(RuleBasedStateMachine):
         self.nonces: list[tuple[list[str], str]] = []
         self.holds: list[Hold] = []
         self.strays: set[str] = set()
+        self.agreed = False
         self.touched: set[Lane] = set()
 
     def ask(self, call: Call[T]) -> T:
         """Runs a script as the product does."""
+        self.agreed = False
         return self.runner.run(call, 10)
 
     def teardown(self) -> None:
         """Lets healthy workers finish what was accepted: nothing may be left over."""
         try:
             for _ in range(10):
-                if all(job.final for job in self.model.jobs.values()):
+                if not self.agreed or all(job.final for job in self.model.jobs.values()):
                     return
                 self.pass_time(LEASE)
                 self.take_due(1000)
@@ -260,6 +262,7 @@ class LedgerSteps(RuleBasedStateMachine):
             assert counted == {state: batch.counts()[state] for state in State}
             assert ("stopped" in record) == (batch.stopped is not None)
             assert (taken.ttl[keys.batch(name)] >= 0) == (batch.closed is not None)
+        self.agreed = True
 
     def _check_job(self, job: Entry) -> None:
         record, shown = self.snapshot.jobs[job.id], self.snapshot.job(job.id)

@@ -9,7 +9,7 @@ from functools import partial
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import initialize, precondition, rule, run_state_machine_as_test
 
 from smsq import ledger
 from smsq.lanes import LANES, Lane, queue_name
@@ -22,7 +22,7 @@ from tests.support.server import Server
 
 #: The default fits into a quick run of the suite; HYPOTHESIS_PROFILE=deep is for whoever changes the protocol.
 PROFILES = {
-    "default": settings(max_examples=100, stateful_step_count=40),
+    "default": settings(max_examples=400, stateful_step_count=40),
     "deep": settings(max_examples=5000, stateful_step_count=80),
 }
 WORKERS = st.sampled_from("AB")
@@ -39,6 +39,12 @@ class LedgerMachine(LedgerSteps):
     """The rules. A ``pick`` chooses among what there is."""
 
     # -- producers
+
+    @initialize(jobs=st.lists(st.tuples(LANE, BATCHES), min_size=2, max_size=6), resend=st.booleans())
+    def there_are_jobs(self, jobs: list[tuple[Lane, str]], resend: bool) -> None:
+        """An empty ledger is dull."""
+        for lane, batch in jobs:
+            self.enqueue([Entry(self.new_id(), State.QUEUED, lane, batch, resend=resend)], None, None)
 
     @rule(
         lane=LANE,
@@ -294,7 +300,5 @@ def test_no_sequence_of_events_loses_a_job_or_calls_for_it_twice(server: Server)
     profile = PROFILES[os.environ.get("HYPOTHESIS_PROFILE", "default")]
     run_state_machine_as_test(
         partial(LedgerMachine, server),
-        settings=settings(
-            profile, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True
-        ),
+        settings=settings(profile, deadline=None, report_multiple_bugs=False, suppress_health_check=list(HealthCheck)),
     )

@@ -19,7 +19,7 @@ MISNAMED: Final = 11
 RESTRICTED: Final = 12
 FAILED: Final = 15
 
-MESSAGES: Final = {
+_MESSAGES: Final = {
     DONE: "",
     INVALID: "Ошибка валидации данных",
     NOT_FOUND: "Запись не найдена",
@@ -45,7 +45,7 @@ MESSAGES: Final = {
 
 
 class ApiError(Exception):
-    """A request that the API refuses; the answer is its code and data.
+    """A request that the API refuses.
 
     Args:
         code: The API's code, not 0.
@@ -58,8 +58,13 @@ class ApiError(Exception):
         self.data = data
 
 
-def envelope(code: int, data: Data, message: str | None = None) -> web.Response:
-    """Makes an answer; its HTTP status is 200 for errors of the API too.
+def done_data(message_id: int, campaign_id: int, status: int) -> dict[str, str | int]:
+    """Returns the data of an accepted message: ids as strings, the status as a number, as in every live answer seen."""
+    return {"campaignId": str(campaign_id), "messageId": str(message_id), "status": status}
+
+
+def encoded(code: int, data: Data, message: str | None = None) -> bytes:
+    """Encodes an envelope.
 
     Args:
         code: The API's code.
@@ -67,13 +72,19 @@ def envelope(code: int, data: Data, message: str | None = None) -> web.Response:
         message: A sentence in place of the code's general one.
 
     Returns:
-        The answer. Characters outside ASCII are escaped, as PHP's JSON does by default.
+        JSON; characters outside ASCII are escaped, as PHP does by default.
     """
-    text = MESSAGES.get(code, "Ошибка") if message is None else message
-    return body_of_json(json.dumps({"code": code, "data": data, "message": text}, separators=(",", ":")))
+    words = _MESSAGES.get(code, "Ошибка") if message is None else message
+    return json.dumps({"code": code, "data": data, "message": words}, separators=(",", ":")).encode("ascii")
+
+
+def envelope(code: int, data: Data, message: str | None = None) -> web.Response:
+    """Makes an answer of an envelope (`encoded`); its HTTP status is 200 for errors of the API too."""
+    return body_of_json(encoded(code, data, message))
 
 
 def body_of_json(body: str | bytes) -> web.Response:
-    """Makes an answer of a body that claims to be JSON, whether it is or not."""
-    encoded = body if isinstance(body, bytes) else body.encode()
-    return web.Response(body=encoded, content_type="application/json", charset="utf-8")
+    """Makes an answer of a body that is said to be JSON, whether it is or not."""
+    return web.Response(
+        body=body if isinstance(body, bytes) else body.encode(), content_type="application/json", charset="utf-8"
+    )

@@ -1,36 +1,12 @@
-"""What every command of `smsq` has in common: exit codes, arguments that are read from words, and what is printed.
-
-Results go to standard output, as aligned rows or, with ``--json``, as one line of JSON each. Errors go to standard
-error, one line each, and never repeat what was typed: it may be a phone number or a message's text.
-"""
+"""How `smsq` reads its arguments. What was typed is never repeated: it may be a phone number or a message's text."""
 
 import argparse
-import io
-import json
-import os
 import re
-import sys
-from collections.abc import Mapping
-from datetime import datetime
-from enum import IntEnum
-from typing import Any, Final, NoReturn
+from datetime import UTC, datetime
+from typing import Final, NoReturn
+from zoneinfo import ZoneInfo
 
-
-class Exit(IntEnum):
-    """What a command's exit code means."""
-
-    DONE = 0
-    """It did what was asked; a job that it shows was sent or is under way."""
-    FAILED = 1
-    """The job ended without being sent, wasn't final in time, couldn't be stopped, or isn't known."""
-    WRONG_INPUT = 2
-    """An argument, the message or a setting breaks a rule; nothing was done."""
-    UNREACHABLE = 3
-    """A service didn't answer in time; the same command can be given again."""
-    INTERRUPTED = 130
-    """Ctrl-C: 128 and the number of SIGINT, as shells say it."""
-    CLOSED_PIPE = 141
-    """Who read the output has left: 128 and the number of SIGPIPE."""
+from smsq.errors import InvalidSms
 
 
 class UsageError(Exception):
@@ -49,8 +25,18 @@ class Parser(argparse.ArgumentParser):
         Raises:
             UsageError: Always.
         """
-        words = re.split(r":? ['\"]", message.removeprefix("argument "), maxsplit=1)[0]
+        name, _, what = message.removeprefix("argument ").partition(": ")
+        before, found, choices = what.rpartition(" (choose from ")
+        if found:
+            words = f"{name}: must be one of {choices.rstrip(')').replace(QUOTE, '')}"
+        else:
+            words = re.split(r":? ['\"]", message.removeprefix("argument "), maxsplit=1)[0]
         raise UsageError(f"{words} (see {self.prog} --help)")
+
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
+        """Ends the process after `--help` and `--version`, once what they print is out: a closed pipe shows here."""
+        print(end="", flush=True)
+        super().exit(status, message)
 
 
 _SECONDS_IN: Final = {"": 1, "s": 1, "m": 60, "h": 3600}
@@ -116,37 +102,40 @@ def identifier(word: str) -> str:
     return word
 
 
-def print_json(result: Mapping[str, Any]) -> None:
-    """Prints one result as a line of JSON, in ASCII so that no terminal's or pipe's encoding can harm it."""
-    print(json.dumps(result), flush=True)
+def standard_input() -> str:
+    """Reads a message's text from standard input, without the line break that `echo` and editors put at its end.
+
+    Raises:
+        InvalidSms: There is no standard input, or it isn't UTF-8.
+    """
+    try:
+        with open(0, "rb", closefd=False) as stream:
+            text = stream.read().decode()
+    except (OSError, UnicodeDecodeError):
+        raise InvalidSms({"text": "can't be read from standard input, which must be UTF-8"}) from None
+    return re.sub(r"\r?\n\Z", "", text)
 
 
-def print_rows(rows: Mapping[str, object]) -> None:
-    """Prints one result for people: a row for each name that has a value, in two columns."""
-    width = max(map(len, rows)) + 2
-    lines = [f"{name:<{width}}{one_line(str(value))}" for name, value in rows.items() if value is not None]
-    print("\n".join(lines), flush=True)
+def in_zone(when: datetime, zone: ZoneInfo) -> datetime:
+    """Gives a naive moment its zone, by the rule of `smsq.deferral`: of an hour that comes twice, the first is meant.
 
+    Args:
+        when: The moment; an aware one is left as it is.
+        zone: The account's zone.
 
-def complain(line: str) -> None:
-    """Prints one line to standard error."""
-    print(one_line(line), file=sys.stderr, flush=True)
+    Returns:
+        The moment, aware.
 
-
-def one_line(words: str) -> str:
-    """Returns the same words on one line, without characters that would steer a terminal: some come from outside."""
-    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in " ".join(words.split()))
-
-
-def print_anything() -> None:
-    """Has the standard streams escape what their encoding lacks, where Python would raise an error."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
-
-
-def drop_output() -> None:
-    """Sends to nowhere what is left in standard output's buffer: at exit, Python would try to write it again."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)
+    Raises:
+        InvalidSms: A clock change skips the moment.
+    """
+    if when.tzinfo is not None:
+        return when
+    try:
+        local = when.replace(tzinfo=zone)
+        exists = local.astimezone(UTC).astimezone(zone).replace(tzinfo=None) == when
+    except OverflowError:  # the first and last days that a datetime can hold
+        exists = False
+    if not exists:
+        raise InvalidSms({"send_at": "doesn't exist: a clock change skips this time, so give an earlier or later one"})
+    return local

@@ -1,0 +1,64 @@
+# Needs Python 3.11 or newer and make; everything else is put into .venv, once.
+
+# The first of these that is new enough and can make an environment is used; `make PYTHON=…` names another.
+PYTHON ?= python3 python3.13 python3.12 python3.11 python3.14
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
+CODE   := smsq config tasks worker tests
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: $(READY) ## Send sample messages through everything, on this machine alone; ONCE=1 stops after that
+	@$(BIN)/python -m worker.demo $(if $(ONCE),--once)
+
+.PHONY: test
+test: $(READY) ## Run the whole test suite; needs nothing running
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
+
+.PHONY: check
+check: $(READY) ## Check style, types, import rules and docstrings
+	@echo "check: ruff"
+	@$(BIN)/ruff check --quiet $(CODE)
+	@$(BIN)/ruff format --quiet --check $(CODE) || { echo "not formatted; run $(BIN)/ruff format"; exit 1; }
+	@echo "check: mypy"
+	@$(BIN)/mypy --no-error-summary
+	@echo "check: import rules"
+	@$(BIN)/lint-imports --config pyproject.toml > $(VENV)/import-rules.log || { cat $(VENV)/import-rules.log; exit 1; }
+	@echo "check: docstrings"
+	@$(BIN)/interrogate --quiet $(CODE) || { $(BIN)/interrogate -v $(CODE); exit 1; }
+
+.PHONY: clean
+clean: ## Remove .venv and everything else that was made
+	@rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	@find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Made anew only when what it is made from has changed.
+$(READY): pyproject.toml requirements/worker.txt requirements/dev.txt
+	@if $(BIN)/python -c '' 2>/dev/null; then \
+	    echo "set-up: bringing $(VENV) up to date"; \
+	else \
+	    found=; for python in $(PYTHON); do \
+	        if $$python -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	            found=$$python; break; \
+	        fi; \
+	    done; \
+	    if [ -z "$$found" ]; then \
+	        echo "set-up: needs Python 3.11 or newer with its venv module (on Debian: apt install python3-venv);" \
+	             "looked for: $(PYTHON)" >&2; \
+	        exit 1; \
+	    fi; \
+	    echo "set-up: making $(VENV) with $$($$found --version)"; \
+	    $$found -m venv --clear $(VENV); \
+	fi
+	@echo "set-up: installing the pinned packages (a minute or two the first time)"
+	@$(PIP) install -r requirements/dev.txt
+	@echo "set-up: installing smsq, editable"
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
