@@ -158,7 +158,11 @@ def _add_send(parser: Parser) -> None:
     parser.set_defaults(run=_send)
     add = parser.add_argument
     add("recipient", metavar="RECIPIENT", help="the phone number with its country code, such as +77010000001")
-    add("text", metavar="TEXT", help="the message; - reads it from standard input, without its last line break")
+    add(
+        "text",
+        metavar="TEXT",
+        help="the message, after -- if it starts with a -; a - alone reads it from standard input",
+    )
     message = parser.add_argument_group("the gateway's parameters").add_argument
     message("--from", dest="sender", metavar="NAME", help="the sender's signature (default: the account's)")
     message("--name", metavar="NAME", help="the campaign's name")

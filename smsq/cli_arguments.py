@@ -20,17 +20,15 @@ class Parser(argparse.ArgumentParser):
         """Raises what argparse would print.
 
         Args:
-            message: argparse's words. Where they go on to repeat a value, it is in quotes and comes last.
+            message: argparse's words. A value that they repeat is in quotes; only the possible choices come after it.
 
         Raises:
             UsageError: Always.
         """
-        name, _, what = message.removeprefix("argument ").partition(": ")
-        before, found, choices = what.rpartition(" (choose from ")
+        words = re.split(r":? ['\"]", message.removeprefix("argument "), maxsplit=1)[0]
+        _, found, choices = message.rpartition(" (choose from ")
         if found:
-            words = f"{name}: must be one of {choices.rstrip(')').replace(QUOTE, '')}"
-        else:
-            words = re.split(r":? ['\"]", message.removeprefix("argument "), maxsplit=1)[0]
+            words += f", must be one of {choices.rstrip(')').translate(_NO_QUOTES)}"
         raise UsageError(f"{words} (see {self.prog} --help)")
 
     def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
@@ -39,6 +37,7 @@ class Parser(argparse.ArgumentParser):
         super().exit(status, message)
 
 
+_NO_QUOTES: Final = {ord("'"): None}
 _SECONDS_IN: Final = {"": 1, "s": 1, "m": 60, "h": 3600}
 _TIME_SPAN: Final = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)([smh]?)")
 _DATE_AND_TIME: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}.*")
@@ -127,15 +126,15 @@ def in_zone(when: datetime, zone: ZoneInfo) -> datetime:
         The moment, aware.
 
     Raises:
-        InvalidSms: A clock change skips the moment.
+        InvalidSms: A clock change skips the moment, or it is too far to be converted.
     """
     if when.tzinfo is not None:
         return when
+    local = when.replace(tzinfo=zone)
     try:
-        local = when.replace(tzinfo=zone)
         exists = local.astimezone(UTC).astimezone(zone).replace(tzinfo=None) == when
     except OverflowError:  # the first and last days that a datetime can hold
-        exists = False
+        raise InvalidSms({"send_at": "is out of the calendar's range"}) from None
     if not exists:
         raise InvalidSms({"send_at": "doesn't exist: a clock change skips this time, so give an earlier or later one"})
     return local

@@ -2,11 +2,13 @@
 
 import logging
 import sys
+import warnings
 from importlib import import_module
 from typing import Any
 
 import structlog
 from celery import Celery, bootsteps, signals
+from celery.exceptions import CPendingDeprecationWarning
 from structlog.typing import FilteringBoundLogger
 
 from config import logs
@@ -53,6 +55,8 @@ def _set_up_logging(loglevel: int | str | None = None, **_: Any) -> None:  # noq
 
 @signals.worker_ready.connect
 def _say_ready(**_: Any) -> None:  # noqa: ANN401
+    # Celery warns at each lost connection that its default for cancelling tasks will change; ours is set, with its why.
+    warnings.filterwarnings("ignore", category=CPendingDeprecationWarning, module="celery.worker.consumer")
     log.info("worker.ready", lanes=list(app.amqp.queues.consume_from))
 
 

@@ -42,10 +42,16 @@ _SHARE = 16
 _BELL = keys.bell("")
 
 
+class LaneTag(str):
+    """A lane message's delivery tag: new for each take, and known for what it is even on a channel that was closed."""
+
+    __slots__ = ()
+
+
 class LaneMessage(virtual.Message):
     """A Celery message made up for a job id, decoded already. Nothing of the SMS is in it."""
 
-    def __init__(self, channel: "Channel", job_id: str, lane: Lane, tag: str) -> None:
+    def __init__(self, channel: "Channel", job_id: str, lane: Lane, tag: LaneTag) -> None:
         self._raw = None
         self.errors: list[Any] = []
         self.channel = channel
@@ -75,18 +81,18 @@ class QoS(redis.QoS):
 
     def ack(self, delivery_tag: str) -> None:
         """Frees a message's place in the window. For a lane that never touches Redis and never raises."""
-        if isinstance(self._delivered.get(delivery_tag), LaneMessage):
+        if isinstance(delivery_tag, LaneTag):
             virtual.QoS.ack(self, delivery_tag)
         else:
             super().ack(delivery_tag)
 
     def reject(self, delivery_tag: str, requeue: bool = False) -> None:
         """Hands a lane's id back, or drops the message; the job stays the ledger's."""
-        message = self._delivered.get(delivery_tag)
-        if not isinstance(message, LaneMessage):
+        if not isinstance(delivery_tag, LaneTag):
             super().reject(delivery_tag, requeue=requeue)
             return
-        if requeue:
+        message = self._delivered.get(delivery_tag)
+        if requeue and message:
             self.channel.hand_back([message.job_id])
         virtual.QoS.ack(self, delivery_tag)
 
@@ -180,7 +186,7 @@ class Channel(redis.Channel):
         # Taken by priority: lanes above the last id's are exhausted.
         self._left = (taken.jobs[-1][1] if taken.jobs else lanes[0]) if taken.left else None
         for job_id, lane in taken.jobs:
-            message = LaneMessage(self, job_id, lane, f"{job_id}.{next(self._tags)}")
+            message = LaneMessage(self, job_id, lane, LaneTag(f"{job_id}.{next(self._tags)}"))
             self.qos.append(message, message.delivery_tag)
             self._deliver_to[lane](message)
 

@@ -124,7 +124,8 @@ def test_a_cancelled_wait_is_cancelled() -> None:
 
 
 @pytest.mark.parametrize(
-    ("attempt", "least", "most"), [(1, 0.5, 1.0), (2, 1.0, 2.0), (3, 2.0, 4.0), (4, 4.0, 8.0), (5, 4.0, 8.0), (9999, 4, 8)]
+    ("attempt", "least", "most"),
+    [(1, 0.5, 1.0), (2, 1.0, 2.0), (3, 2.0, 4.0), (4, 4.0, 8.0), (5, 4.0, 8.0), (9999, 4, 8)],
 )
 def test_our_own_waits_double_up_to_a_limit(attempt: int, least: float, most: float) -> None:
     """Each wait is half to all of the step, so that jobs don't come back together."""

@@ -19,7 +19,13 @@ NO_MORE = 2.0**63  # start_by plays no part here
 
 
 def settle(
-    outcome: Outcome, *, calls: int = 1, attempts: int = 1, age: int = 0, resend: bool = False, give_up_after: float = DAY
+    outcome: Outcome,
+    *,
+    calls: int = 1,
+    attempts: int = 1,
+    age: int = 0,
+    resend: bool = False,
+    give_up_after: float = DAY,
 ) -> Settlement:
     """Decides for a job that was begun `age` ms after it was accepted."""
     begun = Begun("begun", attempts=attempts, age=age, on_unknown="resend" if resend else "ask")
@@ -48,7 +54,8 @@ def test_what_is_never_sent_as_it_stands_has_failed(kind: Kind) -> None:
 
 
 @pytest.mark.parametrize(
-    ("detail", "fields"), [("", None), ({}, None), ("a sentence", {"detail": "a sentence"}), ({"from": "?"}, {"from": "?"})]
+    ("detail", "fields"),
+    [("", None), ({}, None), ("a sentence", {"detail": "a sentence"}), ({"from": "?"}, {"from": "?"})],
 )
 def test_the_gateways_words_become_fields(detail: Mapping[str, str] | str, fields: Mapping[str, str] | None) -> None:
     """Sentences by field stay as they are, one for the whole is the detail, and none is none."""

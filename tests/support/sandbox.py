@@ -14,6 +14,11 @@ from tests.support.waiting import wait_until
 ROOT = Path(__file__).parents[2]
 
 
+def ordinary(number: int) -> str:
+    """Returns one of ten million phone numbers that the sandbox simply accepts."""
+    return f"7701{number:07}"
+
+
 class Sandbox:
     """A running sandbox gateway.
 
@@ -24,6 +29,7 @@ class Sandbox:
     def __init__(self, *arguments: str) -> None:
         self.port = free_port()
         self.arguments = arguments
+        self._recipients: dict[str, str] = {}
         self.start()
 
     @property
@@ -61,15 +67,23 @@ class Sandbox:
         with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
             return json.loads(answer.read() or b"null")
 
+    def recipient(self, name: str) -> str:
+        """Returns the number that brings a misbehaviour on, by its name in `python -m worker.sandbox --recipients`."""
+        if not self._recipients:
+            self._recipients = {row["name"]: row["recipient"] for row in self.get("/sandbox/recipients")}
+        return self._recipients[name]
+
     def messages(self) -> list[dict[str, Any]]:
         """Returns what it accepted, oldest first."""
-        answer = self.get("/sandbox/messages")
-        return list(answer["messages"] if isinstance(answer, dict) else answer)
+        return list(self.get("/sandbox/messages")["messages"])
 
     def calls(self) -> list[dict[str, Any]]:
         """Returns the calls it received, oldest first."""
-        answer = self.get("/sandbox/calls")
-        return list(answer["calls"] if isinstance(answer, dict) else answer)
+        return list(self.get("/sandbox/calls")["calls"])
+
+    def called(self, recipient: str) -> int:
+        """Returns how often sendSmsMessage was called for a number, whatever came of it."""
+        return sum(call["recipient"] == recipient for call in self.calls())
 
     def counts(self) -> Counter[str]:
         """Returns how many messages it accepted for each recipient."""

@@ -1,5 +1,6 @@
 """A real worker: `celery -A worker worker` as a process."""
 
+import contextlib
 import json
 import os
 import signal
@@ -69,7 +70,7 @@ class Worker:
 
     def wait_ready(self) -> "Worker":
         """Waits until it consumes."""
-        wait_until(lambda: self._ready(), what="the worker is ready")
+        wait_until(self._ready, what="the worker is ready")
         return self
 
     def _ready(self) -> bool:
@@ -89,8 +90,6 @@ class Worker:
 
     def kill(self) -> None:
         """Kills it and all its children, and waits for its end."""
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         self.process.wait(20)

@@ -1,97 +1,114 @@
-"""The API: one function a method, behind the key and the names of module and method."""
+"""The API: the key, the names of module and method, and what a call for a message brings on."""
 
 import asyncio
-from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
-from aiohttp import hdrs, web
+from aiohttp import web
 
-from worker.sandbox import queries, rules, times
+from worker.sandbox import asking, rules
 from worker.sandbox.behaviours import Acceptance, Behaviour, Taken, accepted
 from worker.sandbox.envelope import (
     DONE,
     FAILED,
-    MISNAMED,
     NO_FORMAT,
     NO_METHOD,
     NO_MODULE,
-    NOT_FOUND,
     NOT_LOGGED_IN,
-    RESTRICTED,
     ApiError,
-    Data,
     envelope,
 )
 from worker.sandbox.form import Form, read
 from worker.sandbox.gateway import Call, Gateway
-from worker.sandbox.message import Fate, Message
 from worker.sandbox.recipients import BY_RECIPIENT
 
 SEND: Final = "message/sendsmsmessage"
+METHODS: Final = frozenset({SEND, *asking.METHODS})
+"""All methods, as ``module/method`` in lower case: the API doesn't mind the case."""
 
+_MODULES: Final = frozenset(method.partition("/")[0] for method in METHODS)
 _FORM: Final = "application/x-www-form-urlencoded"
 _ORDINARY: Final = Behaviour("", "accepted", "accepted", Acceptance.AT_ONCE, accepted)
+_SENT_WITHOUT_MODERATION: Final = 2
 
 
-class Api:
-    """Answers the API's calls.
+async def answer(gateway: Gateway, request: web.Request, method: str) -> web.StreamResponse:
+    """Answers a call.
 
     Args:
-        gateway: What it works on.
+        gateway: What is asked.
+        request: The call.
+        method: Module and method in lower case, as ``message/list``, whether there is such a method or not.
+
+    Returns:
+        The answer, or what takes its place.
     """
+    body = await request.read() if request.content_type == _FORM else b""
+    form = read(request.rel_url.raw_query_string.encode(), body)
+    recipient = form.values.get("recipient", "").removeprefix("+") if method == SEND else ""
+    call = gateway.record(method, recipient, form.names)
+    try:
+        _check(gateway, form, method)
+        if method == SEND:
+            return await _send(gateway, form, call)
+        return await _ask(gateway, form, call)
+    except ApiError as error:
+        call.outcome = f"code {error.code}"
+        return envelope(error.code, error.data, error.message)
 
-    def __init__(self, gateway: Gateway) -> None:
-        self._gateway = gateway
 
-    async def answer(self, request: web.Request, path: str) -> web.StreamResponse:
-        """Answers a call.
+def _check(gateway: Gateway, form: Form, method: str) -> None:
+    """Looks at what every call needs: the key before all else, as the first thing that a server must know."""
+    key = form.values.get("apiKey")
+    if not key or gateway.account.api_key not in {None, key}:
+        raise ApiError(NOT_LOGGED_IN, [])
+    if method.partition("/")[0] not in _MODULES:
+        raise ApiError(NO_MODULE)
+    if method not in METHODS:
+        raise ApiError(NO_METHOD)
+    if form.values.get("output", "json") != "json" or form.values.get("api", "v1") != "v1":
+        raise ApiError(NO_FORMAT)
 
-        Args:
-            request: The call.
-            path: The module and the method in lower case, as ``message/list``: the API doesn't mind the case.
 
-        Returns:
-            The answer, or something that takes its place.
-        """
-        body = await request.read() if request.content_type == _FORM else b""
-        form = read(request.rel_url.raw_query_string.encode(), body)
-        recipient = form.values.get("recipient", "").removeprefix("+") if path == SEND else ""
-        call = self._gateway.record(path, recipient, form.names)
-        try:
-            self._check_key(form)
-            method = self._method(path)
-            _check_format(form)
-            return await (self._send(form, call) if path == SEND else self._ask(method, form, call))
-        except ApiError as error:
-            call.outcome = f"code {error.code}"
-            return envelope(error.code, error.data)
+async def _send(gateway: Gateway, form: Form, call: Call) -> web.StreamResponse:
+    """Applies the rules, then does what the recipient is known for.
 
-    def _check_key(self, form: Form) -> None:
-        key = form.values.get("apiKey")
-        if not key or self._gateway.account.api_key not in {None, key}:
-            raise ApiError(NOT_LOGGED_IN, [])
-
-    def _method(self, path: str) -> "Callable[[Api, Form], Data]":
-        if path.partition("/")[0] not in _MODULES:
-            raise ApiError(NO_MODULE)
-        if path not in _METHODS:
-            raise ApiError(NO_METHOD)
-        return _METHODS[path]
-
-    async def _send(self, form: Form, call: Call) -> web.StreamResponse:
-        """Runs sendSmsMessage: the rules first, then what the recipient is known for.
-
-        The message is accepted before the answer is waited for, as a gateway does whose answer is lost.
-        """
-        gateway = self._gateway
-        order = rules.check(form, now=gateway.clock.now(), zone=gateway.zone)
-        behaviour = gateway.next_failure(SEND) or self._of_recipient(order.recipient)
-        if float(gateway.flags.balance) <= 0 and behaviour is _ORDINARY:
-            raise ApiError(FAILED)
-        call.outcome = behaviour.name
+    What is accepted is accepted before its answer is waited for: a caller that gives up in between has sent an SMS.
+    """
+    order = rules.check(form, now=gateway.clock.now(), zone=gateway.zone)
+    if float(gateway.flags.balance) <= 0:
+        raise ApiError(FAILED, None, "Недостаточно средств на балансе")
+    behaviour = gateway.next_failure(SEND) or _of_recipient(gateway, order.recipient)
+    call.outcome = behaviour.name
+    parameters = {name: value for name, value in form.values.items() if name not in rules.ENVELOPE_PARAMETERS}
+    taken = Taken(*gateway.unused_ids(), _SENT_WITHOUT_MODERATION, order.recipient, order.text)
+    if behaviour.acceptance is Acceptance.AT_ONCE:
+        message = gateway.book.accept(order, parameters, gateway.flags, behaviour.fate)
+        taken = Taken(message.message_id, message.campaign_id, message.sending_status, order.recipient, order.text)
+    elif behaviour.acceptance is Acceptance.LATE:
         book, flags = gateway.book, gateway.flags
-        parameters = {k: v for k, v in form.values.items() if k not in rules.ENVELOPE_PARAMETERS}
-        message_id, campaign_id = 0, 0
-        if behaviour.acceptance is Acceptance.AT_ONCE:
-            ...
-        raise NotImplementedError
+        try:
+            await asyncio.Event().wait()
+        finally:
+            book.accept_late(order, parameters, flags, behaviour.fate)
+    await asyncio.sleep(gateway.latency_seconds + behaviour.delay_seconds)
+    return behaviour.answer(taken)
+
+
+def _of_recipient(gateway: Gateway, recipient: str) -> Behaviour:
+    behaviour = BY_RECIPIENT.get(recipient, _ORDINARY)
+    if behaviour.calls is not None and gateway.calls_by_recipient[recipient] > behaviour.calls:
+        return _ORDINARY
+    return behaviour
+
+
+async def _ask(gateway: Gateway, form: Form, call: Call) -> web.StreamResponse:
+    """Answers any other method; of a behaviour that is set up, the delay and the answer count."""
+    behaviour = gateway.next_failure(call.method)
+    if behaviour is not None:
+        call.outcome = behaviour.name
+        await asyncio.sleep(behaviour.delay_seconds)
+        if behaviour.answer is not accepted:
+            return behaviour.answer(Taken(*gateway.unused_ids(), _SENT_WITHOUT_MODERATION, "", ""))
+    data = asking.METHODS[call.method](gateway, form)
+    call.outcome = call.outcome or "ok"
+    return envelope(DONE, data)

@@ -28,8 +28,8 @@ _CAMPAIGNS_FROM: Final = 7_000_000_000_000
 class Ids:
     """Gives out ids that no sandbox gave out before, so that a ledger that outlives one never sees an id twice.
 
-    They begin at the time in units of 0.1 ms: a sandbox would have to accept ten thousand messages a second all its life
-    to catch up with the next one. Campaigns are counted apart from messages, so that mixing the two up shows.
+    They begin at the time in units of 0.1 ms: a sandbox would have to accept ten thousand messages a second all its
+    life to catch up with the next one. Campaigns are counted apart from messages, so that mixing the two up shows.
     """
 
     def __init__(self) -> None:
@@ -57,7 +57,7 @@ class Book:
         self._messages: list[Message] = []  # in order of `accepted_at`, and so of the ids
         self._by_message: dict[int, Message] = {}
         self._by_campaign: dict[int, Message] = {}
-        self._late: list[tuple[float, int, Callable[[float], Message]]] = []
+        self._late: list[tuple[float, int, partial[Message]]] = []
         self._order = itertools.count()
 
     def accept(self, order: Order, parameters: Mapping[str, str], flags: Flags, fate: Fate) -> Message:

@@ -41,7 +41,7 @@ _MESSAGES: Final = {
     100: "Операция отправлена на фоновое выполнение",
     999: "Общая ошибка сервиса",
 }
-"""A general sentence for each code, in the language of the .kz server. The reason is in the data, never here."""
+"""A general sentence for each code, in the language of the .kz server. The reason is in the data."""
 
 
 class ApiError(Exception):
@@ -50,12 +50,14 @@ class ApiError(Exception):
     Args:
         code: The API's code, not 0.
         data: What the envelope carries; by default null, as seen in live answers of codes 4, 11 and 12.
+        message: A sentence in place of the code's general one.
     """
 
-    def __init__(self, code: int, data: Data = None) -> None:
+    def __init__(self, code: int, data: Data = None, message: str | None = None) -> None:
         super().__init__(f"code {code}")
         self.code = code
         self.data = data
+        self.message = message
 
 
 def done_data(message_id: int, campaign_id: int, status: int) -> dict[str, str | int]:

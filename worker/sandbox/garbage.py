@@ -1,8 +1,8 @@
 """Answers that look like an answer and aren't: the recipients ``7700 000 7xxx``.
 
 Most are a success with something wrong in it, after the message was accepted: who takes such an answer for a refusal
-sends twice. Where the code is wrong and the ids are fine (73xx) the message isn't accepted and nobody has those ids: who
-takes it for a success loses the message.
+sends twice. Where the code is wrong and the ids are fine (73xx) the message isn't accepted and nobody has those ids:
+who takes it for a success loses the message.
 """
 
 import gzip

@@ -16,8 +16,8 @@ _LAST_OF_ONE_UNIT: Final = "\uffff"
 def billed(text: str) -> int:
     """Counts the segments of a text.
 
-    A character of two units, be it an escaped one of GSM 03.38 or a surrogate pair of UCS-2, isn't split: where only one
-    unit is left in a segment, it begins the next.
+    A character of two units, be it an escaped one of GSM 03.38 or a surrogate pair of UCS-2, isn't split: where only
+    one unit is left in a segment, it begins the next.
 
     Args:
         text: The text as stored.

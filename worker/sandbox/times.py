@@ -22,8 +22,8 @@ def read(value: str, zone: ZoneInfo) -> float | None:
         zone: The account's zone.
 
     Returns:
-        Seconds since 1970; None for another format, a date that doesn't exist, or a time that a clock change skips. Of a
-        time that a clock change repeats, the first.
+        Seconds since 1970; None for another format, a date that doesn't exist, or a time that a clock change skips. Of
+        a time that a clock change repeats, the first.
     """
     if not _WRITTEN.fullmatch(value):
         return None

@@ -1,0 +1,1 @@
+"""The command line: real processes, as a person or a script runs them."""
