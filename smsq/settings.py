@@ -95,8 +95,11 @@ def _problems(settings: type[Settings], error: ValidationError) -> list[str]:
     """One line for each variable: its name and what is wrong, never its value (it may be a secret)."""
     lines: dict[str, str] = {}
     for problem in error.errors(include_url=False, include_input=False):
-        field = str(problem["loc"][0]) if problem["loc"] else ""
-        name = field if field.isupper() else variable(settings, field)
         what = "is required" if problem["type"] == "missing" else re.sub(r"^Value error, ", "", problem["msg"])
+        if not problem["loc"]:  # a rule over several variables, which it names itself
+            lines[what] = what
+            continue
+        field = str(problem["loc"][0])
+        name = field if field.isupper() else variable(settings, field)
         lines.setdefault(name, f"{name}: {what}")
     return list(lines.values())

@@ -26,7 +26,9 @@ from tasks.runtime import Runtime, Stopped, runtime
 log: FilteringBoundLogger = structlog.get_logger()
 
 
-@shared_task(name=TASK_NAME, bind=True, ignore_result=False, Request="tasks.request:Request")
+@shared_task(
+    name=TASK_NAME, bind=True, ignore_result=False, Request="tasks.request:Request", throws=(SmsNotSent,)
+)  # a refusal is an outcome, not an accident: our own line tells of it, Celery's traceback would tell nothing more
 def send(self: Task) -> dict[str, int]:
     """Sends the job whose id is the task's.
 

