@@ -142,7 +142,7 @@ def print_json(result: Mapping[str, Any]) -> None:
 
 
 def print_rows(rows: Mapping[str, object]) -> None:
-    """Prints one result for people: a row for each name that has a value, in two columns."""
+    """Prints one result for people: a row for each name that has a value, in two columns as wide as for all names."""
     width = max(map(len, rows)) + 2
     lines = [f"{name:<{width}}{one_line(str(value))}" for name, value in rows.items() if value is not None]
     print("\n".join(lines), flush=True)

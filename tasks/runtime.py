@@ -108,8 +108,12 @@ class Runtime:
             await asyncio.sleep(_PAUSE)
 
     def stop(self) -> None:
-        """Tells all that waits to end: no call starts any more. Thread-safe."""
-        self.thread.loop.call_soon_threadsafe(self.stopping.set)
+        """Starts no call any more and ends every wait for one: those jobs go back. Thread-safe."""
+        self.thread.loop.call_soon_threadsafe(self._stop)
+
+    def _stop(self) -> None:
+        self.stopping.set()
+        self.slots.close()
 
     def close(self) -> None:
         """Closes connections and stops the loop."""
@@ -135,3 +139,9 @@ def runtime() -> Runtime:
                 _runtime = Runtime(WorkerSettings.load())
                 _pid = os.getpid()
     return _runtime
+
+
+def stop_calls() -> None:
+    """Tells this process's runtime, if it has one, to start no call any more."""
+    if _runtime is not None and _pid == os.getpid():
+        _runtime.stop()

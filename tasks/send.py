@@ -93,10 +93,12 @@ async def _attempt(process: Runtime, hold: Hold) -> tuple[Settlement, Sms | None
     form = api_form(sms, zone=process.zone, token=f"#{hold.job_id}", deferred=who == "gateway")
 
     async def one_call() -> Outcome:
-        async with process.slots.slot(begun.lane):
-            if process.stopping.is_set():
-                return NOT_CALLED
+        if not await process.slots.acquire(begun.lane):
+            return NOT_CALLED
+        try:
             return await process.gateway.send_sms(form, start_by=hold.start_by)
+        finally:
+            process.slots.release()
 
     outcome, calls = await call(one_call, window=settings.retry_window, stopping=process.stopping)
     return decide(hold, sms, outcome, calls, give_up_after=settings.give_up_after), sms

@@ -4,7 +4,6 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from contextvars import ContextVar
-from typing import Self
 
 from smsq.lanes import LANES, Lane
 
@@ -21,6 +20,7 @@ class Slots:
 
     def __init__(self, limit: int | None = None) -> None:
         self._limit = limit
+        self._closed = False
         self.used = 0
         self._waiting: dict[Lane, deque[asyncio.Future[None]]] = {lane: deque() for lane in LANES}
 
@@ -34,26 +34,34 @@ class Slots:
         self._limit = limit
         self._serve()
 
-    def slot(self, lane: Lane) -> "_Slot":
-        """Returns an async context that holds a slot."""
-        return _Slot(self, lane)
+    def close(self) -> None:
+        """Gives no slot any more: who waits for one is told at once."""
+        self._closed = True
+        for waiting in self._waiting.values():
+            while waiting:
+                if not (future := waiting.popleft()).done():
+                    future.set_result(None)
 
-    async def acquire(self, lane: Lane) -> None:
-        """Waits for a slot."""
-        if not self._free() or any(self._waiting.values()):
+    async def acquire(self, lane: Lane) -> bool:
+        """Waits for a slot.
+
+        Returns:
+            Whether it was given; `release` it then.
+        """
+        if not self._closed and not self._free():
             future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiting[lane].append(future)
-            try:
-                await future
-            except asyncio.CancelledError:
-                if future.done() and not future.cancelled():
-                    self.release()  # it was served and cancelled in the same turn
-                raise
+            await future  # nobody cancels a job: what is out has an outcome
+            if self._closed:
+                return False
+        elif self._closed:
+            return False
         else:
             self.used += 1
         if told := on_slot.get():
             on_slot.set(None)
             told()
+        return True
 
     def release(self) -> None:
         """Gives a slot back."""
@@ -66,22 +74,6 @@ class Slots:
     def _serve(self) -> None:
         for waiting in self._waiting.values():
             while waiting and self._free():
-                future = waiting.popleft()
-                if not future.done():
+                if not (future := waiting.popleft()).done():
                     self.used += 1
                     future.set_result(None)
-
-
-class _Slot:
-    __slots__ = ("_lane", "_slots")
-
-    def __init__(self, slots: Slots, lane: Lane) -> None:
-        self._slots = slots
-        self._lane = lane
-
-    async def __aenter__(self) -> Self:
-        await self._slots.acquire(self._lane)
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self._slots.release()

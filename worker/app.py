@@ -3,7 +3,6 @@
 import logging
 import sys
 import warnings
-from importlib import import_module
 from typing import Any
 
 import structlog
@@ -11,10 +10,12 @@ from celery import Celery, bootsteps, signals
 from celery.exceptions import CPendingDeprecationWarning
 from structlog.typing import FilteringBoundLogger
 
+import worker.control  # noqa: F401 - replaces commands of Celery's
 from config import logs
 from config.celery_options import options
 from config.settings import WorkerSettings
 from smsq.errors import ConfigurationError
+from tasks.runtime import stop_calls
 from worker.dispatcher import Dispatcher
 from worker.lifecycle import stopping
 from worker.refusals import EXIT_USAGE, honour_pool_option, refuse
@@ -27,11 +28,6 @@ def _settings() -> WorkerSettings:
         sys.stderr.write(f"{error}\n")
         raise SystemExit(EXIT_USAGE) from None
 
-
-#: Imported here because the `celery` command has the checkout on its path only while it looks for the application:
-#: the task, the commands that replace Celery's, and what the configuration names.
-for module in ("tasks.send", "worker.control", "worker.pool", "worker.transport"):
-    import_module(module)
 
 log: FilteringBoundLogger = structlog.get_logger()
 settings = _settings()
@@ -76,8 +72,9 @@ class Life(bootsteps.StartStopStep):
         self._dispatcher.start()
 
     def close(self, parent: Any) -> None:  # noqa: ANN401, ARG002
-        """The first that hears of a stop, warm or cold."""
+        """The first that hears of a stop, warm or cold: nothing is taken and no call starts after it."""
         stopping.set()
+        stop_calls()
 
     def stop(self, parent: Any) -> None:  # noqa: ANN401, ARG002
         """Stops the dispatcher."""

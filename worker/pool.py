@@ -170,7 +170,6 @@ class TaskPool(BasePool):
 
     def on_stop(self) -> None:
         """Ends what is out, within the grace; nothing else starts."""
-        self._runtime.stop()
         deadline = time.monotonic() + self._runtime.settings.shutdown_grace
         while (self._incoming or self._jobs or self._outgoing) and time.monotonic() < deadline:
             self._idle.clear()

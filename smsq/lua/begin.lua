@@ -46,6 +46,7 @@ local function begin(id)
   local attempts, until_lease = job.attempts, lease
   if job.state == 'sending' and job.token == nonce then
     until_lease = due - now
+    redis.call('HSET', job_key(id), 'token', nonce)   -- something for a WAIT to confirm
   elseif job.state ~= 'queued' or job.token == nonce then
     return {'taken'}
   else

@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,10 +56,17 @@ class Command:
     def __init__(self, redis_url: str, folder: Path) -> None:
         self.folder = folder
         self.env = environment(redis_url, "http://127.0.0.1:9") | {"PYTHONPATH": str(ROOT)}
+        del self.env["PYTHONUNBUFFERED"]  # a person's shell doesn't set it, and a closed pipe shows elsewhere then
 
-    def __call__(self, *arguments: str | bytes, stdin: bytes | None = b"", **settings: str) -> Ended:
+    def __call__(self, *arguments: str | bytes, stdin: bytes = b"", **settings: str) -> Ended:
         """Runs a command to its end; its errors are never a traceback and never repeat what was typed."""
-        process = self.start(*arguments, **settings)
+        return self._end(self.start(*arguments, **settings), stdin)
+
+    def each(self, commands: Iterable[Sequence[str | bytes]], **settings: str) -> list[Ended]:
+        """Runs commands beside each other, all with the same settings, and returns how they ended, in order."""
+        return [self._end(process) for process in [self.start(*command, **settings) for command in commands]]
+
+    def _end(self, process: "subprocess.Popen[bytes]", stdin: bytes = b"") -> Ended:
         out, err = process.communicate(stdin, timeout=60)
         ended = Ended(process.returncode, out.decode(), err.decode())
         assert "Traceback" not in ended.err, ended.err

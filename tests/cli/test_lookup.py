@@ -10,25 +10,21 @@ from tests.cli.stand_in import StandIn
 SMS = Sms(recipient=NUMBER, text=TEXT)
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        ("status", "nosuchjob"),
-        ("status", NUMBER),
-        ("status", ""),
-        ("status", "--batch", "nosuchbatch"),
-        ("find", "--message-id", "9223372036854775807"),
-        ("find", "--campaign-id", "1"),
-        ("cancel", "nosuchjob"),
-        ("cancel", "--batch", "nosuchbatch"),
-    ],
-)
-def test_not_known(smsq: Command, command: tuple[str, ...]) -> None:
+def test_not_known(smsq: Command) -> None:
     """What isn't known ends with 1, one line and no result."""
-    ended = smsq(*command, "--json")
-    assert (ended.code, ended.out) == (1, "")
-    what = "batch" if "--batch" in command else "job"
-    assert ended.errors == [f"the {what} isn't known: it never was, or is older than SMSQ_RETENTION_DAYS"]
+    what = {
+        ("status", "nosuchjob"): "job",
+        ("status", NUMBER): "job",
+        ("status", ""): "job",
+        ("status", "--batch", "nosuchbatch"): "batch",
+        ("find", "--message-id", "9223372036854775807"): "job",
+        ("find", "--campaign-id", "1", "--json"): "job",
+        ("cancel", "nosuchjob", "--json"): "job",
+        ("cancel", "--batch", "nosuchbatch"): "batch",
+    }
+    for ended, name in zip(smsq.each(what), what.values(), strict=True):
+        assert (ended.code, ended.out) == (1, "")
+        assert ended.errors == [f"the {name} isn't known: it never was, or is older than SMSQ_RETENTION_DAYS"]
 
 
 def test_status_of_a_waiting_job(smsq: Command, queue: SmsQueue) -> None:
@@ -36,7 +32,7 @@ def test_status_of_a_waiting_job(smsq: Command, queue: SmsQueue) -> None:
     job = queue.enqueue(SMS)
     ended = smsq("status", job.id)
     assert (ended.code, ended.err) == (0, "")
-    assert ended.out.splitlines() == [f"job       {job.id}", "state     queued", "attempts  0"]
+    assert ended.out.splitlines() == [f"job         {job.id}", "state       queued", "attempts    0"]
     ended = smsq("status", "--json", job.id)
     assert (ended.code, ended.result) == (0, job.as_dict())
 
@@ -48,9 +44,10 @@ def test_find_a_sent_job(smsq: Command, queue: SmsQueue, stand_in: StandIn) -> N
     shown = smsq("status", job.id)
     assert shown.code == 0
     assert shown.rows["status"] == "1 (waits for moderation)"
-    assert smsq("find", "--message-id", "501") == shown
-    assert smsq("find", "--campaign-id=601") == shown
-    found = smsq("find", "--message-id", "501", "--json")
+    *same, found = smsq.each(
+        [("find", "--message-id", "501"), ("find", "--campaign-id=601"), ("find", "--message-id", "501", "--json")]
+    )
+    assert same == [shown, shown]
     assert (found.result["id"], found.result["messageId"], found.result["campaignId"]) == (job.id, 501, 601)
     assert (found.result["state"], found.result["status"]) == ("sent", 1)
 

@@ -149,6 +149,11 @@ class LedgerSteps(RuleBasedStateMachine):
         before = self.snapshot
         taken = self.ask(ledger.take(count, lanes, reservation=RESERVATION * UNIT, retention=RETENTION * UNIT))
         after = Snapshot.read(self.client)
+        for job in self.model.jobs.values():
+            if job.on_lane and after.jobs[job.id]["state"] in FINAL:
+                assert self.model.batches[job.batch].stopped is not None
+                assert job.lane in lanes or job.id in self.strays
+                self.model.finish_as_ended(job)
         for job_id, lane in taken.jobs:
             job = self.model.jobs[job_id]
             assert lane in lanes
@@ -157,11 +162,6 @@ class LedgerSteps(RuleBasedStateMachine):
                 assert job.state in (State.EXPIRED, State.CANCELLED)
             else:
                 self.model.reserve(job_id)
-        for job in self.model.jobs.values():
-            if job.on_lane and after.jobs[job.id]["state"] in FINAL:
-                assert self.model.batches[job.batch].stopped is not None
-                assert job.lane in lanes or job.id in self.strays
-                self.model.finish_as_ended(job)
         self._check_order(before, taken.jobs)
         assert taken.left == any(after.ring(lane) for lane in lanes)
         for number, lane in enumerate(lanes):

@@ -1,7 +1,8 @@
 """sendSmsMessage as it answers when all is well, and what every method asks for: key, module, method, format."""
 
 import json
-from urllib.parse import quote, urlencode
+from http.client import HTTPConnection
+from urllib.parse import quote, quote_plus, urlencode
 
 import pytest
 
@@ -66,9 +67,19 @@ def test_each_message_has_ids_of_its_own(sandbox: Sandbox) -> None:
 
 def test_a_get_does_too(sandbox: Sandbox) -> None:
     """A GET with everything in the query is accepted, in the encoding of browsers (%20) as in that of forms (+)."""
-    query = f"apiKey={KEY}&recipient=%2B{RECIPIENT}&text={quote('Код: 47/11 & more')}&output=json&api=v1"
-    assert http(f"{sandbox.url}{PATH}?{query}").envelope["code"] == 0
-    assert accepted(sandbox, RECIPIENT)[0]["text"] == "Код: 47/11 & more"
+    text = "Код: 47/11 & more"
+    for encode in (quote, quote_plus):
+        query = f"apiKey={KEY}&recipient=%2B{RECIPIENT}&text={encode(text, safe='')}&output=json&api=v1"
+        assert http(f"{sandbox.url}{PATH}?{query}").envelope["code"] == 0
+    assert [message["text"] for message in accepted(sandbox, RECIPIENT)] == [text, text]
+
+
+@pytest.mark.parametrize("text", ["what?", "47/11", "a&b", "a\\b"])
+def test_a_get_with_reserved_characters_as_they_are_returns_no_message(sandbox: Sandbox, text: str) -> None:
+    """The source document warns of exactly this; a client that doesn't encode is told."""
+    answer = http(f"{sandbox.url}{PATH}?apiKey={KEY}&recipient={RECIPIENT}&text={text}")
+    assert answer.envelope["code"] in {1, 11}
+    assert sandbox.messages() == []
 
 
 @pytest.mark.parametrize("path", [PATH, "/service/Message/SendSmsMessage", "/SERVICE/MESSAGE/SENDSMSMESSAGE/"])
@@ -132,9 +143,7 @@ def test_other_addresses_and_verbs_are_errors_of_http(sandbox: Sandbox) -> None:
 
 def test_a_connection_serves_many_calls(sandbox: Sandbox) -> None:
     """The answer to an ordinary call leaves the connection open."""
-    import http.client
-
-    connection = http.client.HTTPConnection("127.0.0.1", sandbox.port, timeout=20)
+    connection = HTTPConnection("127.0.0.1", sandbox.port, timeout=20)
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
     try:
         sockets = set()

@@ -1,0 +1,33 @@
+"""Jobs under test: waiting for their end, and moving their moments."""
+
+import redis
+
+from smsq import SmsQueue, keys
+from smsq.job import Job
+from smsq.lanes import LANES, queue_name
+
+
+def end_of(queue: SmsQueue, job_id: str, timeout: float = 30.0) -> Job:
+    """Waits until a job is final and returns it.
+
+    Args:
+        queue: Where it is.
+        job_id: Which.
+        timeout: Seconds after which the test fails.
+    """
+    job = queue.wait(job_id, timeout)
+    assert job is not None, "the job isn't known"
+    assert job.state.final, f"the job is still {job.state} ({job.error})"
+    return job
+
+
+def make_due(client: "redis.Redis", job_id: str) -> None:
+    """Has the moment come that a job waits for: its retry, its schedule, the end of its reservation or lease."""
+    assert client.zscore(keys.DUE, job_id) is not None, "the job waits for no moment"
+    client.zadd(keys.DUE, {job_id: 0}, xx=True)
+
+
+def at_rest(client: "redis.Redis") -> bool:
+    """Returns whether no job is on a lane or waits for a moment: nobody will call for any of them again."""
+    held = (client.llen(queue_name(lane)) or client.exists(keys.ring(lane)) for lane in LANES)
+    return not (client.zcard(keys.DUE) or any(held))
