@@ -47,7 +47,8 @@ def decide(hold: Hold, sms: Sms, outcome: Outcome, calls: int, *, give_up_after:
             if begun.age / 1000 + delay > give_up_after:
                 return to(State.FAILED, error=JobError(f"given up: {error.reason}", error.code, error.fields))
             return to(State.RETRYING, delay=delay, error=error)
-        case Kind.UNKNOWN if begun.on_unknown == "resend":
+        case Kind.UNKNOWN if begun.on_unknown == "resend" and begun.attempts - 1 + calls == 1:
+            # "Two rather than none" is two: a gateway that loses every answer would be paid for call after call.
             return to(State.RETRYING, error=error)
         case Kind.UNKNOWN:
             return to(State.UNKNOWN, error=error)

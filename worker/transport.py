@@ -112,7 +112,8 @@ class QoS(redis.QoS):
             del self._delivered[tag]
         if lanes and stopping.is_set():
             self.channel.hand_back([message.job_id for message in lanes.values()])
-        super().restore_unacked(client)
+        if self._delivered:
+            super().restore_unacked(client)
 
 
 class Channel(redis.Channel):

@@ -158,6 +158,7 @@ class LedgerSteps(RuleBasedStateMachine):
             job = self.model.jobs[job_id]
             assert lane in lanes
             assert lane == job.lane or job_id in self.strays
+            assert self.model.end(job) is not State.CANCELLED or job_id in self.strays
             if job.final:
                 assert job.state in (State.EXPIRED, State.CANCELLED)
             else:

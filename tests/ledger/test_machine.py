@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, precondition, rule, run_state_machine_as_test
 
-from smsq import ledger
+from smsq import keys, ledger
 from smsq.lanes import LANES, Lane, queue_name
 from smsq.ledger import Settlement
 from smsq.states import State
@@ -29,7 +29,7 @@ WORKERS = st.sampled_from("AB")
 PICK = st.integers(0, 11)
 LANE = st.sampled_from(LANES)
 SOME_LANES: st.SearchStrategy[list[Lane]] = st.sampled_from([list(LANES), ["normal", "bulk"], ["bulk"]])
-BATCHES = st.sampled_from(["", "", "b1", "b2"])
+BATCHES = st.sampled_from(["", "b1", "b1", "b2"])
 KEYS = st.lists(st.sampled_from(["", "", "k1", "k2"]), min_size=1, max_size=3)
 #: What a call to the gateway can come to. The last two look alike to us: no answer came.
 OUTCOMES = st.sampled_from(["accepted", "refused", "try_again", "lost_accepted", "lost"])
@@ -119,7 +119,9 @@ class LedgerMachine(LedgerSteps):
     @precondition(lambda self: self.waiting())
     @rule(worker=WORKERS, count=st.integers(1, 4), lanes=SOME_LANES)
     def a_worker_takes(self, worker: str, count: int, lanes: list[Lane]) -> None:
-        """Ids leave their lanes."""
+        """The bell has woken it, and ids leave their lanes."""
+        for lane in lanes:
+            self.client.lpop(keys.bell(lane))
         self.take(worker, count, lanes)
 
     @precondition(lambda self: any(self.hints.values()))
@@ -151,8 +153,20 @@ class LedgerMachine(LedgerSteps):
     @precondition(lambda self: self.nonces)
     @rule(pick=PICK)
     def a_begin_runs_again(self, pick: int) -> None:
-        """Its answer was lost; or it comes late, long after its sender has given up."""
+        """Its answer was lost, and the library sent it once more."""
         job_ids, nonce = self.nonces[-1 - pick % len(self.nonces)]
+        self.begin_again(job_ids, nonce)
+
+    @precondition(lambda self: self.late_begins())
+    @rule(pick=PICK)
+    def a_begin_comes_late(self, pick: int) -> None:
+        """Its sender has long given up and settled, and the job has been taken again."""
+        late = self.late_begins()
+        hold = late[pick % len(late)]
+        self.begin_again([hold.job.id], hold.token)
+
+    def begin_again(self, job_ids: list[str], nonce: str) -> None:
+        """Runs a begin that has run before."""
         begun = self.check_begin(job_ids, nonce)
         for hold in [each for each in self.holds if each.token == nonce and each.job in begun]:
             assert hold.settled is None, "a token that has settled may call again"
@@ -273,9 +287,9 @@ class LedgerMachine(LedgerSteps):
     # -- what there is
 
     def job(self, pick: int) -> Entry:
-        """Picks a job, the newest ones first."""
-        jobs = list(self.model.jobs.values())
-        return jobs[-1 - pick % len(jobs)]
+        """Picks a job: those that a worker is at first, the ended ones last."""
+        jobs = sorted(self.model.jobs.values(), key=lambda job: (job.final, job.state is not State.SENDING, not job.due))
+        return jobs[pick % len(jobs)]
 
     def hinted(self, pick: int) -> str:
         """Picks a worker that has taken ids."""
@@ -289,6 +303,10 @@ class LedgerMachine(LedgerSteps):
     def callable(self) -> list[Hold]:
         """Returns what may be called for."""
         return [hold for hold in self.holds if hold.may_call(self.model.now)]
+
+    def late_begins(self) -> list[Hold]:
+        """Returns settled holds whose jobs somebody has taken again."""
+        return [hold for hold in self.holds if hold.settled and hold.job.state is State.QUEUED and hold.job.due]
 
     def unsettled(self) -> list[Hold]:
         """Returns what live workers have begun and not settled."""

@@ -1,17 +1,21 @@
 """The services of docker-compose.yml as processes: the image's files and versions, each container's environment."""
 
-import os
 import re
 import signal
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import redis
 
 from tests.packaging import compose
 from tests.packaging.image import Image
 from tests.support.server import free_port
+from tests.support.waiting import wait_until
 from worker import embedded
+
+if TYPE_CHECKING:
+    import subprocess
 
 #: The ports that the compose file names; here each service has a free one.
 _PORTS = {"redis": "6379", "sandbox": "8090", "flower": "5555"}
@@ -33,6 +37,7 @@ class Containers:
         self.ports = {name: free_port() for name in _PORTS}
         self._services: dict[str, Any] = self._local(compose.services(variables))
         self.running: dict[str, subprocess.Popen[bytes]] = {}
+        self.redis_url = f"redis://127.0.0.1:{self.ports['redis']}/0"
 
     def _local(self, node: Any) -> Any:  # noqa: ANN401 - YAML
         """Puts loopback and free ports in place of the network's names and the containers' ports."""
@@ -58,6 +63,15 @@ class Containers:
             place = ("--port", str(self.ports[name]), "--bind", "127.0.0.1", "--dir", str(folder))
             command = [embedded.command(self.ports[name], folder)[0], *command[1:], *place]
         self.running[name] = self._image.start(command, service["environment"], self.log(name))
+        if name == "redis":
+            wait_until(self._redis_answers, what="Redis answers")  # what `depends_on` of the others waits for
+
+    def _redis_answers(self) -> bool:
+        try:
+            with redis.Redis.from_url(self.redis_url) as client:
+                return bool(client.ping())
+        except redis.RedisError:
+            return False
 
     def log(self, name: str) -> Path:
         """Returns the file that a service's output goes to."""
@@ -73,6 +87,6 @@ class Containers:
     def stop(self) -> None:
         """Stops all, as `docker compose down` does: those that need others first."""
         for process in reversed(self.running.values()):
-            os.kill(process.pid, signal.SIGCONT)
+            process.send_signal(signal.SIGCONT)
             process.terminate()
             process.wait(40)

@@ -14,18 +14,22 @@ from packaging.requirements import Requirement
 from tests.packaging.environment import ROOT, Environment
 
 
-def instructions() -> list[tuple[str, str]]:
-    """Returns the Dockerfile's instructions, last stage only, as (name, arguments)."""
+def stages() -> list[list[tuple[str, str]]]:
+    """Returns the Dockerfile's stages, each a list of instructions as (name, arguments)."""
     text = re.sub(r"^\s*#.*\n", "", (ROOT / "Dockerfile").read_text(encoding="utf-8"), flags=re.MULTILINE)
-    lines = text.replace("\\\n", " ").splitlines()
-    parsed = [(name, rest.strip()) for name, _, rest in (line.partition(" ") for line in lines) if name]
-    last_stage = max(index for index, (name, _) in enumerate(parsed) if name == "FROM")
-    return parsed[last_stage:]
+    parsed: list[list[tuple[str, str]]] = []
+    for line in text.replace("\\\n", " ").splitlines():
+        name, _, arguments = line.partition(" ")
+        if name == "FROM":
+            parsed.append([])
+        if name:
+            parsed[-1].append((name, arguments.strip()))
+    return parsed
 
 
 def instruction(wanted: str) -> str:
-    """Returns the arguments of the last instruction of a name."""
-    return [arguments for name, arguments in instructions() if name == wanted][-1]
+    """Returns the arguments of the last stage's last instruction of a name."""
+    return [arguments for name, arguments in stages()[-1] if name == wanted][-1]
 
 
 def pinned(file: str) -> list[Requirement]:
@@ -48,7 +52,7 @@ class Image:
         self.environment = Environment(folder / "environment", pins, wheel)
         self.app = folder / "app"
         self.app.mkdir()
-        for name, arguments in instructions():
+        for name, arguments in stages()[-1]:
             source, _, target = arguments.partition(" ")
             if name == "COPY" and (ROOT / source).is_dir():
                 shutil.copytree(ROOT / source, self.app / target, ignore=shutil.ignore_patterns("__pycache__"))

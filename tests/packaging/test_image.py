@@ -1,22 +1,20 @@
 """The Dockerfile: what it makes, found without Docker."""
 
 import signal
-import subprocess
 from pathlib import Path
 
 from smsq import Sms, SmsQueue, State
 from tests.packaging.environment import ROOT
-from tests.packaging.image import Image, instruction, instructions
+from tests.packaging.image import Image, instruction, stages
 from tests.support.sandbox import Sandbox
 from tests.support.server import Server
-from tests.support.waiting import wait_until
 from tests.support.worker import KEY
 
 
 def test_its_worker_sends_and_stops_as_told(
     image: Image, server: Server, sandbox: Sandbox, queue: SmsQueue, tmp_path: Path
 ) -> None:
-    """With the pinned versions and the files of the image alone, its command sends; its stop signal ends it (F46, F49)."""
+    """Its command sends with the pinned versions and its files alone, and its stop signal ends it (F46, F49)."""
     variables = {"SMSQ_REDIS_URL": server.url, "MOBIZON_API_URL": sandbox.url, "MOBIZON_API_KEY": KEY}
     process = image.start(image.default_command(), variables, tmp_path / "log")
     try:
@@ -49,7 +47,8 @@ def test_it_is_made_of_what_the_context_lets_in() -> None:
     }
     copied = {
         source
-        for name, arguments in instructions(every_stage=True)
+        for stage in stages()
+        for name, arguments in stage
         if name == "COPY" and not arguments.startswith("--from")
         for source in arguments.split()[:-1]
     }

@@ -6,12 +6,13 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from datetime import datetime, timedelta
 from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
 
 import pytest
 
-from tests.sandbox.calls import KEY, RECIPIENT, TIMEOUT, http, line, send
+from tests.sandbox.calls import KEY, RECIPIENT, TIMEOUT, http, line, post, send
 from tests.support.sandbox import ROOT, Sandbox
 from tests.support.waiting import wait_until
 
@@ -19,7 +20,7 @@ COMMAND = (sys.executable, "-m", "worker.sandbox")
 
 
 @pytest.fixture
-def started(tmp_path: Path) -> Iterator[Callable[..., Sandbox]]:
+def started() -> Iterator[Callable[..., Sandbox]]:
     """Starts sandboxes of a test's own."""
     made: list[Sandbox] = []
 
@@ -55,7 +56,7 @@ def test_it_says_where_it_listens_and_stops_at_once(number: signal.Signals) -> N
         calls = f"http://127.0.0.1:{int(told[1])}/sandbox/health"
         wait_until(lambda: b'"calls": 5' in http(calls).body)
         process.send_signal(number)
-        out, err = process.communicate(timeout=5)
+        out, err = process.communicate(timeout=20)
         assert (process.returncode, out, err) == (0, b"", b"")
     finally:
         process.kill()
@@ -74,7 +75,7 @@ def test_nothing_of_a_message_is_logged() -> None:
         assert http(f"{url}&text=secret").envelope["code"] == 0
         assert http(f"{url}&text=secret&mclass=x").envelope["code"] == 11
         for raw in (
-            b"GET /service/message/sendsmsmessage?apiKey=thekey&recipient=77010000001&text=two secret words HTTP/1.1\r\n",
+            b"GET /service/message/sendsmsmessage?apiKey=thekey&recipient=77010000001&text=two words HTTP/1.1\r\n",
             b"apiKey=thekey&recipient=77010000001&text=secret HTTP\r\n",
         ):
             with socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT) as connection:
@@ -117,12 +118,14 @@ def test_signatures_can_be_registered(started: Callable[..., Sandbox]) -> None:
 
 
 def test_the_zone_can_be_chosen(started: Callable[..., Sandbox]) -> None:
-    """A time that a clock change skips doesn't exist there: Chile has such hours, and 2027 has one within reach."""
-    sandbox = started("--timezone", "America/Santiago")
-    sandbox.post("/sandbox/clock", advance=1.0)
-    now = sandbox.post("/sandbox/clock", advance=0.0)["now"]
-    utc = started("--timezone", "UTC").post("/sandbox/clock", advance=0.0)["now"]
-    assert now < utc
+    """Times are that zone's, and a time that a clock change skips there is none; one that it repeats is."""
+    sandbox = started("--timezone", "Europe/Berlin")
+    berlin = ZoneInfo("Europe/Berlin")
+    moment = datetime.now(berlin)
+    told = sandbox.post("/sandbox/clock", advance=0.0)["now"]
+    assert abs(datetime.strptime(told, "%Y-%m-%d %H:%M:%S").replace(tzinfo=berlin) - moment) < timedelta(minutes=5)
+    for skipped, code in (("2026-03-29 02:30:00", 12), ("2026-10-25 02:30:00", 0)):
+        assert post(sandbox, "message/list", {"criteria[campaignCreateTsFrom]": skipped})["code"] == code
 
 
 @pytest.mark.parametrize(
@@ -157,9 +160,28 @@ def test_ids_go_on_over_a_restart(started: Callable[..., Sandbox]) -> None:
     assert int(send(sandbox)["data"]["messageId"]) > max(before)
 
 
-def test_a_caller_that_hangs_up_is_no_error(sandbox: Sandbox) -> None:
-    """Callers that leave in the middle of every kind of answer leave the sandbox as it was."""
-    for digits in ("4001", "4002", "4003", "4010", "4011", "4012", "4013", "4014"):
-        with line(sandbox, f"7700000{digits}"):
+def test_a_caller_that_hangs_up_is_no_error() -> None:
+    """Callers that leave in the middle of every kind of answer leave no word in the output."""
+    process = subprocess.Popen([*COMMAND, "--port", "0"], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        assert process.stdout is not None
+        port = int(process.stdout.readline().rpartition(b":")[2])
+        digits = ("4001", "4002", "4003", "4010", "4011", "4012", "4013", "4014", "7605")
+        for each in digits:
+            with line(port, f"7700000{each}"):
+                pass
+        health = f"http://127.0.0.1:{port}/sandbox/health"
+        wait_until(lambda: f'"messages": {len(digits) - 2}, "calls": 9, "pending": 1'.encode() in http(health).body)
+        process.terminate()
+        assert (process.communicate(timeout=20), process.returncode) == ((b"", b""), 0)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_what_has_arrived_counts_even_if_its_caller_is_gone(sandbox: Sandbox) -> None:
+    """A caller that dies right after writing has sent an SMS, each time."""
+    for _ in range(200):
+        with line(sandbox.port, RECIPIENT):
             pass
-    assert send(sandbox)["code"] == 0
+    wait_until(lambda: sandbox.get("/sandbox/health")["messages"] == 200, what="200 messages")

@@ -116,6 +116,13 @@ def test_who_prefers_two_to_none_is_called_again_at_once() -> None:
     )
 
 
+@pytest.mark.parametrize(("attempts", "calls"), [(2, 1), (1, 2), (7, 1)])
+def test_two_are_not_three(attempts: int, calls: int) -> None:
+    """Who prefers two to none doesn't prefer a hundred: after a second call nobody calls again unasked."""
+    settlement = settle(outcome(Kind.UNKNOWN), resend=True, attempts=attempts, calls=calls)
+    assert settlement == Settlement("job", "token", State.UNKNOWN, calls, error=JobError("as the table says", 17))
+
+
 def test_every_kind_of_outcome_is_decided() -> None:
     """No outcome leaves a job without a state that may follow `sending`."""
     for kind in Kind:

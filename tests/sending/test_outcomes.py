@@ -2,11 +2,10 @@
 
 import signal
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
-import redis
 
 from smsq import Settings, Sms, SmsQueue, ledger
 from smsq.connection import SyncRunner
@@ -15,14 +14,14 @@ from smsq.message import RULES_VERSION, dump
 from smsq.queue import _new_id
 from smsq.states import State
 from tests.sending.conftest import StartWorker
-from tests.support.jobs import at_rest, end_of, make_due
+from tests.support.jobs import at_rest, end_of, in_state, make_due, put_off
 from tests.support.sandbox import Sandbox, ordinary
 from tests.support.server import Server
 from tests.support.waiting import wait_until
 from tests.support.worker import Worker
 
-#: A call may take a second; a wait of a second isn't made in place.
-QUICK = {"SMSQ_CALL_TIMEOUT": "1", "SMSQ_RETRY_WINDOW": "1", "SMSQ_LEASE": "10", "SMSQ_DISPATCH_INTERVAL": "0.05"}
+if TYPE_CHECKING:
+    import redis
 
 NOBODY_KNOWS = [
     "500",
@@ -66,8 +65,8 @@ NOBODY_KNOWS = [
 
 @pytest.fixture(scope="module")
 def worker_up(standing: StartWorker) -> Worker:
-    """A worker with short limits."""
-    return standing(**QUICK)
+    """A worker with short limits: a call may take a second, and a wait of a second isn't made in place."""
+    return standing(SMSQ_CALL_TIMEOUT="1", SMSQ_RETRY_WINDOW="1", SMSQ_LEASE="10", SMSQ_DISPATCH_INTERVAL="0.05")
 
 
 def send(queue: SmsQueue, recipient: str, text: str = "Код: 4711") -> str:
@@ -75,29 +74,29 @@ def send(queue: SmsQueue, recipient: str, text: str = "Код: 4711") -> str:
     return queue.enqueue(Sms(recipient=recipient, text=text)).id
 
 
-@pytest.mark.parametrize(
-    ("name", "error"),
-    [
-        ("code-1", JobError("a field isn't valid", 1, {"recipient": "Номер [number] неверен"})),
-        ("sender-not-registered", JobError("a field isn't valid", 1, {"from": "Подпись не зарегистрирована"})),
-        ("code-2", JobError("record not found", 2)),
-        ("code-12", JobError("a parameter breaks a restriction", 12)),
-        ("code-5", JobError("the API has no such method", 5)),
-        ("code-8", JobError("the API key is wrong or expired", 8)),
-        ("code-14", JobError("the account is blocked or deleted", 14)),
-    ],
-)
+REFUSALS = {
+    "code-1": JobError("a field isn't valid", 1, {"recipient": "Номер [number] неверен"}),
+    "sender-not-registered": JobError("a field isn't valid", 1, {"from": "Подпись не зарегистрирована"}),
+    "code-2": JobError("record not found", 2),
+    "code-12": JobError("a parameter breaks a restriction", 12),
+    "code-5": JobError("the API has no such method", 5),
+    "code-8": JobError("the API key is wrong or expired", 8),
+    "code-14": JobError("the account is blocked or deleted", 14),
+}
+
+
+@pytest.mark.parametrize("name", REFUSALS)
 def test_a_refusal_fails_the_job_with_the_gateways_reason(
-    worker_up: Worker, queue: SmsQueue, sandbox: Sandbox, client: "redis.Redis", name: str, error: JobError
+    worker_up: Worker, queue: SmsQueue, sandbox: Sandbox, client: "redis.Redis", name: str
 ) -> None:
     """A refused message, or one that an error of the account stopped, is called for once and told why."""
-    number = sandbox.recipient(name)
+    number, expected = sandbox.recipient(name), REFUSALS[name]
     job = end_of(queue, send(queue, number))
     assert (job.state, job.attempts, job.message_id) == (State.FAILED, 1, None)
     assert job.error
-    assert (job.error.reason, job.error.code) == (error.reason, error.code)
-    if error.fields:
-        assert job.error.fields == error.fields
+    assert (job.error.reason, job.error.code) == (expected.reason, expected.code)
+    if expected.fields:
+        assert job.error.fields == expected.fields
     assert sandbox.called(number) == 1
     assert at_rest(client)
 
@@ -123,19 +122,12 @@ def test_a_longer_wait_is_the_ledgers(
     asked_at = time.time()
     job_id = send(queue, number)
     for attempt in (1, 2):
-        waiting = wait_until(lambda: retrying(queue, job_id, attempt), what="the job waits for its next try")
-        assert waiting == JobError("too many calls (HTTP 429)")
-        assert client.zscore("smsq:due", job_id) >= (asked_at + 1) * 1000  # Retry-After: 1
+        assert put_off(queue, job_id, attempt) == JobError("too many calls (HTTP 429)")
+        assert (client.zscore("smsq:due", job_id) or 0) >= (asked_at + 1) * 1000  # Retry-After: 1
         make_due(client, job_id)
     job = end_of(queue, job_id)
     assert (job.state, job.attempts, job.error) == (State.SENT, 3, None)
     assert sandbox.counts()[number] == 1
-
-
-def retrying(queue: SmsQueue, job_id: str, attempts: int) -> JobError | None:
-    """Returns why a job waits for its next try, once it does so after that many attempts."""
-    job = queue.lookup(job_id)
-    return job.error if job and job.state is State.RETRYING and job.attempts >= attempts else None
 
 
 def test_a_job_that_is_put_off_for_a_day_is_given_up(
@@ -144,47 +136,48 @@ def test_a_job_that_is_put_off_for_a_day_is_given_up(
     """It fails with the last reason; the gateway never took it."""
     number = sandbox.recipient("code-30")
     job_id = send(queue, number)
-    wait_until(lambda: retrying(queue, job_id, 1), what="the job waits for its next try")
+    put_off(queue, job_id)
     client.hset(f"smsq:job:{job_id}", "at", int((time.time() - 86_400) * 1000))
     make_due(client, job_id)
     job = end_of(queue, job_id)
-    assert (job.state, job.error) == (State.FAILED, JobError("given up: too many calls", 30))
+    assert job.state is State.FAILED
+    assert job.error
+    assert (job.error.reason, job.error.code) == ("given up: too many calls", 30)
     assert at_rest(client)
 
 
+class Story(NamedTuple):
+    """What became of a job, and what the gateway has of it."""
+
+    state: State
+    calls: int
+    messages: int
+
+
 @pytest.fixture(scope="module")
-def unknown_jobs(
-    worker_up: Worker, shared_server: Server, shared_sandbox: Sandbox
-) -> dict[str, tuple[State, int, int]]:
-    """Has the gateway misbehave in each way, at once; returns each job's state, its calls and its messages."""
+def stories(worker_up: Worker, shared_server: Server, shared_sandbox: Sandbox) -> dict[str, Story]:
+    """Has the gateway misbehave in each of these ways, at once."""
     shared_sandbox.post("/sandbox/reset")
     queue = SmsQueue(shared_server.url)
-    jobs = {name: send(queue, shared_sandbox.recipient(name)) for name in NOBODY_KNOWS}
+    numbers = {name: shared_sandbox.recipient(name) for name in NOBODY_KNOWS}
+    jobs = {name: send(queue, number) for name, number in numbers.items()}
     states = {name: end_of(queue, job_id).state for name, job_id in jobs.items()}
+    queue.close()
     with shared_server.client() as client:
         assert at_rest(client), "a job will be called again"
     counts = shared_sandbox.counts()
     return {
-        name: (states[name], shared_sandbox.called(number), counts[number])
-        for name, number in ((name, shared_sandbox.recipient(name)) for name in NOBODY_KNOWS)
+        name: Story(states[name], shared_sandbox.called(number), counts[number]) for name, number in numbers.items()
     }
 
 
 @pytest.mark.parametrize("name", NOBODY_KNOWS)
 def test_what_may_have_been_accepted_is_never_called_again(
-    unknown_jobs: dict[str, tuple[State, int, int]], name: str
+    stories: dict[str, Story], shared_sandbox: Sandbox, name: str
 ) -> None:
     """One call, one message at most, and the job is `unknown`: a person decides."""
-    state, calls, messages = unknown_jobs[name]
-    assert (state, calls) == (State.UNKNOWN, 1)
-    assert messages == int(name in unknown_accepted(name))
-
-
-def unknown_accepted(name: str) -> set[str]:
-    """Those of the misbehaviours in which the gateway takes the message."""
-    taken = {"half-status-line", "half-body", "drip-headers", "drip-body", "endless", "huge", "html-200", "json-cut"}
-    taken |= {"body-empty", "ids-missing", "id-true", "status-3", "code-0-data-null", "500-and-code-0", "not-http"}
-    return taken | ({name} if name.endswith("-accepted") else set())
+    taken = {row["name"]: row["accepted"] != "never" for row in shared_sandbox.get("/sandbox/recipients")}
+    assert stories[name] == Story(State.UNKNOWN, calls=1, messages=int(taken[name]))
 
 
 def test_who_prefers_two_to_none_gets_a_second_call(worker_up: Worker, queue: SmsQueue, sandbox: Sandbox) -> None:
@@ -211,20 +204,13 @@ def test_a_job_that_expired_on_its_lane_is_not_called(
     worker_up.signal(signal.SIGSTOP)
     try:
         job_id = queue.enqueue(Sms(recipient=ordinary(2), text="Код"), expires_in=0.1).id
-        job = wait_until(lambda: expired(queue, job_id), what="the job's time is over")
-        assert job is not None
+        wait_until(lambda: in_state(queue, job_id, State.EXPIRED), what="the job's time is over")
         assert client.llen("sms.normal") == 1
     finally:
         worker_up.signal(signal.SIGCONT)
     wait_until(lambda: at_rest(client), what="the worker has taken it")
     assert client.hget(f"smsq:job:{job_id}", "state") == "expired"
     assert not sandbox.calls()
-
-
-def expired(queue: SmsQueue, job_id: str) -> bool:
-    """Returns whether a job reads as expired."""
-    job = queue.lookup(job_id)
-    return job is not None and job.state is State.EXPIRED
 
 
 def test_a_job_that_expired_in_the_schedule_is_not_called(
@@ -267,12 +253,6 @@ def test_less_than_an_hour_left_is_our_own_wait(
     assert call["monotonic"] - time.monotonic() + time.time() >= moment.replace(microsecond=0).timestamp() - 0.05
 
 
-def in_state(queue: SmsQueue, job_id: str, state: State) -> bool:
-    """Returns whether a job is in a state."""
-    job = queue.lookup(job_id)
-    return job is not None and job.state is state
-
-
 def test_a_moment_that_has_passed_is_now(worker_up: Worker, queue: SmsQueue, server: Server, sandbox: Sandbox) -> None:
     """The queue was slower still: the message leaves at once, without the parameter."""
     job_id = enqueue_as_it_is(server, deferred(datetime.now(UTC) - timedelta(minutes=5)))
@@ -287,25 +267,3 @@ def test_a_local_time_is_passed_on_as_it_was_given(worker_up: Worker, queue: Sms
     sms = Sms.model_validate({"recipient": ordinary(5), "text": "Код", "params": {"deferredToTs": local}})
     assert end_of(queue, queue.enqueue(sms).id).state is State.SENT
     assert sandbox.messages()[0]["params"]["params[deferredToTs]"] == local
-
-
-def test_an_unreachable_gateway_costs_no_job(
-    server: Server, queue: SmsQueue, client: "redis.Redis", worker: Callable[..., Worker]
-) -> None:
-    """While nobody listens at its address the jobs wait with that reason; when it is back each is sent once."""
-    gateway = Sandbox()
-    gateway.stop()
-    worker(MOBIZON_API_URL=gateway.url, SMSQ_RETRY_WINDOW="0", SMSQ_DISPATCH_INTERVAL="0.05")
-    jobs = [send(queue, ordinary(number)) for number in range(10)]
-    for job_id in jobs:
-        error = wait_until(lambda: retrying(queue, job_id, 1), what="the job waits for its next try")  # noqa: B023
-        assert error
-        assert error.reason == "no connection to the gateway"
-    gateway.start()
-    try:
-        for job_id in jobs:
-            make_due(client, job_id)
-        assert {end_of(queue, job_id).state for job_id in jobs} == {State.SENT}
-        assert gateway.counts() == {ordinary(number): 1 for number in range(10)}
-    finally:
-        gateway.stop()

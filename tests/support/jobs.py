@@ -1,10 +1,15 @@
 """Jobs under test: waiting for their end, and moving their moments."""
 
-import redis
+from typing import TYPE_CHECKING
 
 from smsq import SmsQueue, keys
-from smsq.job import Job
+from smsq.job import Job, JobError
 from smsq.lanes import LANES, queue_name
+from smsq.states import State
+from tests.support.waiting import wait_until
+
+if TYPE_CHECKING:
+    import redis
 
 
 def end_of(queue: SmsQueue, job_id: str, timeout: float = 30.0) -> Job:
@@ -19,6 +24,24 @@ def end_of(queue: SmsQueue, job_id: str, timeout: float = 30.0) -> Job:
     assert job is not None, "the job isn't known"
     assert job.state.final, f"the job is still {job.state} ({job.error})"
     return job
+
+
+def in_state(queue: SmsQueue, job_id: str, state: State) -> bool:
+    """Returns whether a job is in a state."""
+    job = queue.lookup(job_id)
+    return job is not None and job.state is state
+
+
+def put_off(queue: SmsQueue, job_id: str, attempts: int = 1) -> JobError:
+    """Waits until a job waits for its next try, after that many calls, and returns why."""
+
+    def why() -> JobError | None:
+        job = queue.lookup(job_id)
+        return job.error if job and job.state is State.RETRYING and job.attempts >= attempts else None
+
+    error = wait_until(why, what="the job waits for its next try")
+    assert error
+    return error
 
 
 def make_due(client: "redis.Redis", job_id: str) -> None:

@@ -1,12 +1,11 @@
 """The command line: ``python -m worker.sandbox --port N``."""
 
 import argparse
+import asyncio
 import sys
 from collections.abc import Sequence
 from typing import Final
 from zoneinfo import ZoneInfo
-
-import uvloop
 
 from worker.sandbox import recipients
 from worker.sandbox.flags import zone
@@ -67,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     account = Account(api_key=wanted.api_key, senders=wanted.sender or ["Brand"], zone=wanted.timezone)
     try:
-        uvloop.run(serve(account, wanted.host, wanted.port))
+        asyncio.run(serve(account, wanted.host, wanted.port))
     except OSError as error:
         print(f"cannot listen on {wanted.host}, port {wanted.port}: {error.strerror}", file=sys.stderr)
         return EXIT_UNUSABLE_ADDRESS

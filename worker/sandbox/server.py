@@ -58,7 +58,6 @@ async def serve(account: Account, host: str, port: int) -> None:
         application(Gateway(account)),
         access_log=None,  # its lines would hold whole queries, and the query may hold text, number and key
         logger=_log,
-        handler_cancellation=True,  # how we hear that a caller hung up
     )
     await runner.setup()
     await web.TCPSite(runner, host, port, backlog=_BACKLOG).start()

@@ -1,7 +1,6 @@
 """Answers that aren't answers: what a broken gateway, or what stands before it, does to a connection.
 
-They are responses for aiohttp's server that write to the connection by themselves. When the client hangs up, aiohttp
-cancels the handler (`handler_cancellation`), which is what ends each of the waits here.
+They are responses for aiohttp's server that write to the connection by themselves.
 """
 
 import asyncio
@@ -17,8 +16,22 @@ DRIP_SECONDS: Final = 0.4
 """The pause between two bytes of what drips: shorter than any time limit between two reads, never finished in time."""
 
 HUGE_BYTES: Final = 200 * 1024 * 1024
+_LOOK_SECONDS: Final = 0.05
 _CHUNK: Final = b" " * 65_536
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)  # SO_LINGER on, 0 seconds: the kernel sends RST in place of FIN
+
+
+async def hung_up(request: web.BaseRequest) -> None:
+    """Waits until the client has hung up.
+
+    It looks again and again. aiohttp could cancel the handler instead, but then it also cancels one that hasn't begun:
+    a client that dies right after writing would have sent nothing, and the real gateway takes what has arrived.
+
+    Args:
+        request: The client's request.
+    """
+    while request.transport is not None and not request.transport.is_closing():  # noqa: ASYNC110 - no event
+        await asyncio.sleep(_LOOK_SECONDS)
 
 
 class Broken(web.StreamResponse):
@@ -43,6 +56,8 @@ class Broken(web.StreamResponse):
             return None
         if self._drip:
             for byte in self._sent:
+                if transport.is_closing():
+                    break
                 transport.write(bytes([byte]))
                 await asyncio.sleep(DRIP_SECONDS)
         else:
@@ -62,9 +77,9 @@ class Broken(web.StreamResponse):
 class Silence(web.StreamResponse):
     """Writes nothing, and keeps the connection until the client hangs up."""
 
-    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:  # noqa: ARG002 - aiohttp's
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
         """Waits where aiohttp would write the headers."""
-        await asyncio.Event().wait()
+        await hung_up(request)
         return None
 
     async def write_eof(self, data: bytes = b"") -> None:
