@@ -179,6 +179,7 @@ class Settlement:
         error: Why; with ``failed``, ``unknown`` and ``retrying``.
         delay: Milliseconds until the next try; with ``retrying``.
         at: Redis time in ms; with ``scheduled``.
+        resends: With ``retrying``: the caller's ``on_unknown="resend"`` is used up by this.
     """
 
     job_id: str
@@ -190,6 +191,7 @@ class Settlement:
     error: JobError | None = None
     delay: int = 0
     at: int = 0
+    resends: bool = False
 
     def to_json(self) -> str:
         """Returns what `settle.lua` reads."""
@@ -204,6 +206,8 @@ class Settlement:
                 given["code"] = self.error.code
         if self.to is State.RETRYING:
             given["delay"] = self.delay
+            if self.resends:
+                given["resends"] = True
         if self.to is State.SCHEDULED:
             given["at"] = self.at
         return json.dumps(given, separators=(",", ":"))

@@ -1,6 +1,7 @@
 """What becomes of a job after its calls: a table of outcomes, and nothing that waits or writes."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from smsq.gateway.answers import Kind, Outcome
 from smsq.job import JobError
@@ -47,9 +48,10 @@ def decide(hold: Hold, sms: Sms, outcome: Outcome, calls: int, *, give_up_after:
             if begun.age / 1000 + delay > give_up_after:
                 return to(State.FAILED, error=JobError(f"given up: {error.reason}", error.code, error.fields))
             return to(State.RETRYING, delay=delay, error=error)
-        case Kind.UNKNOWN if begun.on_unknown == "resend" and begun.attempts - 1 + calls == 1:
-            # "Two rather than none" is two: a gateway that loses every answer would be paid for call after call.
-            return to(State.RETRYING, error=error)
+        case Kind.UNKNOWN if begun.on_unknown == "resend":
+            # "Two rather than none" is two: the ledger then forgets the wish, or a gateway that loses every answer
+            # would be paid for call after call.
+            return replace(to(State.RETRYING, error=error), resends=True)
         case Kind.UNKNOWN:
             return to(State.UNKNOWN, error=error)
 

@@ -1,5 +1,7 @@
 """The life of one job in a worker: begin, call, decide, settle."""
 
+import traceback
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NoReturn
 
 import structlog
@@ -79,7 +81,34 @@ async def deliver(process: Runtime, job_id: str) -> Settlement:
 
 
 async def _attempt(process: Runtime, hold: Hold) -> tuple[Settlement, Sms | None]:
-    """Reads the message, calls the gateway unless it must wait, and decides."""
+    """Reads the message, calls the gateway unless it must wait, and decides. A bug of ours ends the job at once."""
+    called = False
+
+    async def one_call(form: Mapping[str, str]) -> Outcome:
+        nonlocal called
+        if not await process.slots.acquire(hold.begun.lane):
+            return NOT_CALLED
+        called = True
+        try:
+            return await process.gateway.send_sms(form, start_by=hold.start_by)
+        finally:
+            process.slots.release()
+
+    try:
+        return await _call_or_wait(process, hold, one_call)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the job must not hang until its lease is over
+        # The exception's own words may hold the number or the text; its name and its frames don't.
+        name = type(error).__name__
+        log.error("job.crashed", error=name, frames=traceback.format_tb(error.__traceback__))  # noqa: TRY400
+        state = State.UNKNOWN if called else State.FAILED
+        return Settlement(
+            hold.job_id, hold.token, state, int(called), error=JobError(f"the worker failed: {name}")
+        ), None
+
+
+async def _call_or_wait(
+    process: Runtime, hold: Hold, one_call: Callable[[Mapping[str, str]], Awaitable[Outcome]]
+) -> tuple[Settlement, Sms | None]:
     settings, begun = process.settings, hold.begun
     try:
         sms = load(begun.message, trusted=begun.rules == str(RULES_VERSION))
@@ -91,16 +120,7 @@ async def _attempt(process: Runtime, hold: Hold) -> tuple[Settlement, Sms | None
         at = int(sms.deferred_to.timestamp() * 1000)
         return Settlement(hold.job_id, hold.token, State.SCHEDULED, at=at), sms
     form = api_form(sms, zone=process.zone, token=f"#{hold.job_id}", deferred=who == "gateway")
-
-    async def one_call() -> Outcome:
-        if not await process.slots.acquire(begun.lane):
-            return NOT_CALLED
-        try:
-            return await process.gateway.send_sms(form, start_by=hold.start_by)
-        finally:
-            process.slots.release()
-
-    outcome, calls = await call(one_call, window=settings.retry_window, stopping=process.stopping)
+    outcome, calls = await call(lambda: one_call(form), window=settings.retry_window, stopping=process.stopping)
     return decide(hold, sms, outcome, calls, give_up_after=settings.give_up_after), sms
 
 

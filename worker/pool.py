@@ -177,6 +177,8 @@ class TaskPool(BasePool):
             if self._jobs or self._incoming:
                 self._idle.wait(0.05)
         self._run_callbacks()
+        if self._jobs:
+            log.error("pool.grace_over", jobs=len(self._jobs))  # their leases end, and say what is known of them
         self._runtime.close()
 
     def on_terminate(self) -> None:

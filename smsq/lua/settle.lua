@@ -7,7 +7,8 @@
 -- ARGV  retention (ms), then for each job a JSON object
 --   id, token, to: sent | failed | unknown | expired | retrying | scheduled | queued, calls (made since begin)
 --   sent: message_id, campaign_id, campaign_status (strings: Lua's numbers hold 53 bits), recipient
---   failed, unknown: code (optional), error (JSON text)     retrying: delay (ms), error     scheduled: at (unix ms)
+--   failed, unknown: code (optional), error (JSON text)     retrying: delay (ms), error, resends (true: the caller's
+--   wish to resend is used up)     scheduled: at (unix ms)
 -- Returns for each job one of
 --   'settled'   written, now or by an earlier run of the same
 --   'stale'     the record holds another token, or has moved on; nothing was written
@@ -45,6 +46,7 @@ local function holder(job, s)
   local function add(name, value) extra[#extra + 1] = name; extra[#extra + 1] = value end
   if s.error then add('error', s.error) end
   if s.code then add('code', s.code) end
+  if s.resends then redis.call('HDEL', job_key(job.id), 'on_unknown') end
   if FINAL[s.to] then
     finish(job, s.to, now, retention, unpack(extra))
   elseif s.to == 'queued' then

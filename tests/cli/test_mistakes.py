@@ -145,12 +145,9 @@ def test_redis_down(offline: Command) -> None:
     """Every command that needs Redis ends with 3 and says where it looked and what it met."""
     commands = [
         ("send", NUMBER, TEXT),
-        ("send", NUMBER, TEXT, "--wait"),
-        ("status", "x"),
         ("status", "--batch", "x"),
         ("find", "--message-id", "1"),
         ("cancel", "x", "--json"),
-        ("cancel", "--batch", "x"),
     ]
     where = offline.env["SMSQ_REDIS_URL"]
     for ended in offline.each(commands):

@@ -60,7 +60,9 @@ class Hold:
     def sent(self, token: str | None = None) -> Settlement:
         """Returns what a worker that has the gateway's ids says."""
         ids = (self.message_id, self.message_id * 10, 2)
-        return Settlement(self.job.id, token or self.token, State.SENT, len(self.calls), ids=ids, recipient="77010000001")
+        return Settlement(
+            self.job.id, token or self.token, State.SENT, len(self.calls), ids=ids, recipient="77010000001"
+        )
 
 
 class LedgerSteps(RuleBasedStateMachine):

@@ -288,7 +288,9 @@ class LedgerMachine(LedgerSteps):
 
     def job(self, pick: int) -> Entry:
         """Picks a job: those that a worker is at first, the ended ones last."""
-        jobs = sorted(self.model.jobs.values(), key=lambda job: (job.final, job.state is not State.SENDING, not job.due))
+        jobs = sorted(
+            self.model.jobs.values(), key=lambda job: (job.final, job.state is not State.SENDING, not job.due)
+        )
         return jobs[pick % len(jobs)]
 
     def hinted(self, pick: int) -> str:

