@@ -1,6 +1,7 @@
 """Runs `smsq` as a process of its own, away from the checkout's `.env`."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,6 +17,21 @@ from tests.support.worker import ROOT, environment
 
 NUMBER = "77010000001"
 TEXT = "Код: 4711"
+
+_FORKS = """
+import json, os, sys
+import smsq.cli
+
+codes = []
+for number, words in enumerate(json.loads(sys.argv[1])):
+    if child := os.fork():
+        codes.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        continue
+    for descriptor, name in ((1, "out"), (2, "err")):
+        os.dup2(os.open(f"{number}.{name}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)
+    sys.exit(smsq.cli.main(words))
+print(json.dumps(codes))
+"""
 
 
 @dataclass(frozen=True)
@@ -45,6 +61,15 @@ class Ended:
         return {name: value for name, value in pairs}  # noqa: C416 - mypy knows no length of a list
 
 
+def checked(code: int, out: bytes, err: bytes) -> Ended:
+    """Returns how a command ended, and checks what holds for all: errors are never a traceback nor what was typed."""
+    ended = Ended(code, out.decode(), err.decode())
+    assert "Traceback" not in ended.err, ended.err
+    for given in (NUMBER, TEXT):
+        assert given not in ended.err, "what was typed is repeated"
+    return ended
+
+
 class Command:
     """`smsq` with an environment and a working directory.
 
@@ -59,20 +84,31 @@ class Command:
         del self.env["PYTHONUNBUFFERED"]  # a person's shell doesn't set it, and a closed pipe shows elsewhere then
 
     def __call__(self, *arguments: str | bytes, stdin: bytes = b"", **settings: str) -> Ended:
-        """Runs a command to its end; its errors are never a traceback and never repeat what was typed."""
-        return self._end(self.start(*arguments, **settings), stdin)
+        """Runs a command to its end."""
+        process = self.start(*arguments, **settings)
+        out, err = process.communicate(stdin, timeout=60)
+        return checked(process.returncode, out, err)
 
     def each(self, commands: Iterable[Sequence[str | bytes]], **settings: str) -> list[Ended]:
-        """Runs commands beside each other, all with the same settings, and returns how they ended, in order."""
-        return [self._end(process) for process in [self.start(*command, **settings) for command in commands]]
+        """Runs commands one after the other, all with the same settings, and returns how they ended, in order.
 
-    def _end(self, process: "subprocess.Popen[bytes]", stdin: bytes = b"") -> Ended:
-        out, err = process.communicate(stdin, timeout=60)
-        ended = Ended(process.returncode, out.decode(), err.decode())
-        assert "Traceback" not in ended.err, ended.err
-        for given in (NUMBER, TEXT):
-            assert given not in ended.err, "what was typed is repeated"
-        return ended
+        Each is a process of its own, forked off one that has done the imports, which take most of a command's time.
+        """
+        words = json.dumps([[os.fsdecode(word) for word in command] for command in commands])
+        forks = subprocess.run(
+            [sys.executable, "-c", _FORKS, words],
+            cwd=self.folder,
+            env=self.env | settings,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=60,
+            check=True,
+        )
+        assert forks.stderr == b""
+        return [
+            checked(code, (self.folder / f"{number}.out").read_bytes(), (self.folder / f"{number}.err").read_bytes())
+            for number, code in enumerate(json.loads(forks.stdout))
+        ]
 
     def start(self, *arguments: str | bytes, **settings: str) -> "subprocess.Popen[bytes]":
         """Starts a command, with its streams in pipes; settings are environment variables."""
@@ -95,7 +131,7 @@ class Command:
             timeout=60,
             check=False,
         )
-        return Ended(process.returncode, process.stdout.decode(), process.stderr.decode())
+        return checked(process.returncode, process.stdout, process.stderr)
 
     def line(self, *arguments: str | bytes) -> list[str | bytes]:
         """The whole command line."""
