@@ -25,6 +25,7 @@ from smsq.cli_output import (
     show_batch,
     show_job,
     show_size,
+    warn_of_size,
 )
 from smsq.errors import ConfigurationError, IdempotencyConflict, InvalidSms, QueueUnavailable
 from smsq.lanes import Lane
@@ -250,9 +251,10 @@ def _send(args: argparse.Namespace) -> Exit:
         "on_unknown": args.on_unknown,
     }
     if args.dry_run:
-        queue._enqueue_call(sms, queue._options(**options), args.key)  # noqa: SLF001 - the same rules, whatever they are
+        queue.check(sms, **options, idempotency_key=args.key)
         return show_size(sms.segments, sms.text, as_json=args.json)
     job = queue.enqueue(sms, **options, idempotency_key=args.key)
+    warn_of_size(sms.segments, sms.text)
     try:
         if args.wait is not None:
             job = queue.wait(job.id, args.wait) or job

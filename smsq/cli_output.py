@@ -118,12 +118,21 @@ def show_size(size: Segments, text: str, *, as_json: bool) -> Exit:
         print_json({"encoding": size.encoding, "units": size.units, "billed": size.billed, "forcing": size.forcing})
         return Exit.DONE
     rows: dict[str, object] = {"encoding": size.encoding, "units": size.units, "segments": size.billed}
-    # What GSM-7 would cost, had the text one of its characters in place of each that it lacks.
-    in_gsm = measure(text.translate(dict.fromkeys(map(ord, size.forcing), "?"))).billed
-    if in_gsm < size.billed:
+    if (in_gsm := _in_gsm(size, text)) < size.billed:
         rows |= {"forced by": _named(size.forcing), "in GSM-7": f"{in_gsm} segment{'s' if in_gsm > 1 else ''}"}
     print_rows(rows)
     return Exit.DONE
+
+
+def warn_of_size(size: Segments, text: str) -> None:
+    """Says, beside the result, which characters make a text UCS-2, where that costs a segment."""
+    if (in_gsm := _in_gsm(size, text)) < size.billed:
+        complain(f"note: {size.billed} segments instead of {in_gsm}, because of {_named(size.forcing)}")
+
+
+def _in_gsm(size: Segments, text: str) -> int:
+    """What GSM-7 would cost, had the text one of its characters in place of each that it lacks."""
+    return measure(text.translate(dict.fromkeys(map(ord, size.forcing), "?"))).billed
 
 
 def _named(characters: Sequence[str]) -> str:

@@ -110,6 +110,24 @@ class SmsQueue:
         call = self._enqueue_call(sms, self._options(lane, batch_id, send_at, expires_in, on_unknown), idempotency_key)
         return _accepted(self._sync.run(call, _TIMEOUT)[0])
 
+    def check(
+        self,
+        sms: Sms,
+        *,
+        lane: Lane = "normal",
+        batch_id: str | None = None,
+        idempotency_key: str | None = None,
+        send_at: datetime | None = None,
+        expires_in: float | None = None,
+        on_unknown: Literal["ask", "resend"] = "ask",
+    ) -> None:
+        """Applies every rule of `enqueue` and enqueues nothing; needs no Redis.
+
+        Raises:
+            InvalidSms: As in `enqueue`.
+        """
+        self._enqueue_call(sms, self._options(lane, batch_id, send_at, expires_in, on_unknown), idempotency_key)
+
     async def aenqueue(
         self,
         sms: Sms,

@@ -199,3 +199,10 @@ def test_through_a_worker(smsq: Command, sandbox: Sandbox, worker: Callable[...,
     assert refused.code == 1
     assert refused.rows["state"] == "failed"
     assert "77000006010" not in refused.out + refused.err
+
+
+def test_says_what_made_it_dearer(smsq: Command) -> None:
+    """A character that costs a segment is named beside the job's id, and the message is enqueued all the same."""
+    ended = smsq("send", NUMBER, "a" * 70 + "’")
+    assert ended.code == 0
+    assert ended.err == "smsq: note: 2 segments instead of 1, because of U+2019 ’\n"

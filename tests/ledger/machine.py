@@ -153,17 +153,17 @@ class LedgerSteps(RuleBasedStateMachine):
         after = Snapshot.read(self.client)
         for job in self.model.jobs.values():
             if job.on_lane and after.jobs[job.id]["state"] in FINAL:
-                assert self.model.batches[job.batch].stopped is not None
+                assert self.model.end(job), "ended in the middle of its life"
                 assert job.lane in lanes or job.id in self.strays
                 self.model.finish_as_ended(job)
         for job_id, lane in taken.jobs:
             job = self.model.jobs[job_id]
             assert lane in lanes
             assert lane == job.lane or job_id in self.strays
-            assert self.model.end(job) is not State.CANCELLED or job_id in self.strays
             if job.final:
                 assert job.state in (State.EXPIRED, State.CANCELLED)
             else:
+                assert self.model.end(job) is not State.CANCELLED or job_id in self.strays
                 self.model.reserve(job_id)
         self._check_order(before, taken.jobs)
         assert taken.left == any(after.ring(lane) for lane in lanes)
