@@ -205,4 +205,4 @@ def test_says_what_made_it_dearer(smsq: Command) -> None:
     """A character that costs a segment is named beside the job's id, and the message is enqueued all the same."""
     ended = smsq("send", NUMBER, "a" * 70 + "’")
     assert ended.code == 0
-    assert ended.err == "smsq: note: 2 segments instead of 1, because of U+2019 ’\n"
+    assert ended.err == "note: 2 segments instead of 1, because of U+2019 ’\n"
