@@ -77,16 +77,8 @@ def _accepted(answer: list[Any], options: Options) -> Job | Conflict:
         return Conflict(job_id)
     if word == b"known":
         return read_job(job_id, answer[2], stopped=answer[3], fields=answer[4:])
-    fields = [
-        b"v",
-        b"%d" % RECORD_VERSION,
-        b"state",
-        answer[3],
-        b"lane",
-        options.lane.encode(),
-        b"at",
-        str(answer[2]).encode(),
-    ]
+    now, lane = str(answer[2]).encode(), options.lane.encode()
+    fields = [b"v", b"%d" % RECORD_VERSION, b"state", answer[3], b"lane", lane, b"at", now]
     if options.batch_id:
         fields += [b"batch", options.batch_id.encode()]
     return read_job(job_id, answer[2], stopped=0, fields=fields)

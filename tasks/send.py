@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 import structlog
 from celery import Task, shared_task
 from celery.exceptions import Ignore, Retry
+from celery.worker.state import revoked
 from structlog.typing import FilteringBoundLogger
 
 from smsq.deferral import who_defers
@@ -88,8 +89,10 @@ async def _attempt(process: Runtime, hold: Hold) -> tuple[Settlement, Sms | None
         nonlocal called
         if not await process.slots.acquire(hold.begun.lane):
             return NOT_CALLED
-        called = True
         try:
+            if hold.job_id in revoked:
+                return NOT_CALLED  # it goes back to its lane, and Celery, who gets it there, revokes it
+            called = True
             return await process.gateway.send_sms(form, start_by=hold.start_by)
         finally:
             process.slots.release()

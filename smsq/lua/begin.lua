@@ -9,7 +9,7 @@
 --
 -- ARGV  nonce, lease (ms), look again (ms), retention (ms), id...
 -- Returns for each id one of
---   {'begun', message, lane, attempts, lease left (ms), left until it expires (ms, or -1), now (ms), age (ms), rules,
+--   {'begun', message, lane, attempts, lease left (ms), left until it expires (ms, or -1: never), now (ms), age (ms), rules,
 --    on_unknown}
 --   {'expired'} {'cancelled'}       it ended, now or before
 --   {'final'} {'gone'} {'waiting'} {'taken'} {'newer'}  not ours to begin; nothing changed
@@ -60,7 +60,7 @@ local function begin(id)
     schedule(id, now + lease)
   end
   return {'begun', read_message(job_key(id)), job.lane, attempts, until_lease,
-          job.expires and job.expires - now or -1, now, now - (job.at or now), job.rules or '',
+          job.expires and math.max(0, job.expires - now) or -1, now, now - (job.at or now), job.rules or '',
           job.on_unknown or ''}
 end
 

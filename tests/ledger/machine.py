@@ -2,19 +2,19 @@
 
 import itertools
 import math
-from dataclasses import dataclass, field
 from typing import TypeVar
 
 from hypothesis.stateful import RuleBasedStateMachine, invariant
 
 from smsq import keys, ledger
 from smsq.connection import SyncRunner
-from smsq.job import Job, JobError
+from smsq.job import Job
 from smsq.lanes import LANES, Lane
 from smsq.ledger import NewJob, Options, Settlement
 from smsq.scripts import Call
 from smsq.settings import Settings
 from smsq.states import FINAL, TRANSITIONS, State
+from tests.ledger.holds import Hold
 from tests.ledger.model import LEASE, RESERVATION, RETENTION, UNIT, Entry, Model
 from tests.ledger.snapshot import Snapshot, advance, problems
 from tests.support.server import Server
@@ -24,45 +24,6 @@ T = TypeVar("T")
 #: Outcomes of a call after which the gateway certainly doesn't have the message.
 CERTAIN = frozenset({"refused", "try_again"})
 _DIGITS_TO_LETTERS = str.maketrans("0123456789", "abcdefghij")
-
-
-@dataclass
-class Hold:
-    """A job that a worker has begun, and what it has done with it.
-
-    Attributes:
-        worker: Who.
-        job: The job.
-        token: The nonce it was begun with.
-        deadline: When the lease runs out, in units.
-        calls: What each of its calls came to.
-        message_id: What the gateway called the message, if it took it.
-        settled: What it said became of the job.
-        in_units: When that is to be looked at again.
-        dead: Whether its worker has died.
-    """
-
-    worker: str
-    job: Entry
-    token: str
-    deadline: int
-    calls: list[str] = field(default_factory=list)
-    message_id: int = 0
-    settled: Settlement | None = None
-    in_units: int = 0
-    dead: bool = False
-
-    def may_call(self, now: int) -> bool:
-        """Returns whether a worker that keeps to the rules calls the gateway: it looks at the lease and the expiry."""
-        in_time = now < self.deadline and (self.job.expires is None or now < self.job.expires)
-        return not self.dead and not self.settled and in_time and (not self.calls or self.calls[-1] == "try_again")
-
-    def sent(self, token: str | None = None) -> Settlement:
-        """Returns what a worker that has the gateway's ids says."""
-        ids = (self.message_id, self.message_id * 10, 2)
-        return Settlement(
-            self.job.id, token or self.token, State.SENT, len(self.calls), ids=ids, recipient="77010000001"
-        )
 
 
 class LedgerSteps(RuleBasedStateMachine):
@@ -132,7 +93,8 @@ class LedgerSteps(RuleBasedStateMachine):
 
     def check_enqueue(self, entries: list[Entry], call: Call[list[Job | ledger.Conflict]]) -> None:
         """Runs an enqueue, for the first time or again."""
-        for each, answer in zip(entries, self.ask(call), strict=True):
+        answers = self.ask(call)
+        for each, answer in zip(entries, answers, strict=True):
             word, about = self.model.enqueue(each)
             if word == "conflict":
                 assert answer == ledger.Conflict(about.id)
@@ -192,15 +154,15 @@ class LedgerSteps(RuleBasedStateMachine):
         """Runs a begin, for the first time or again; returns the jobs that are begun."""
         expected = [self.model.begin(job_id, nonce) for job_id in job_ids]
         begun: list[Entry] = []
-        call = ledger.begin(job_ids, nonce, lease=LEASE * UNIT, retention=RETENTION * UNIT)
-        for (word, job), answer in zip(expected, self.ask(call) if job_ids else [], strict=True):
+        answers = self.ask(ledger.begin(job_ids, nonce, lease=LEASE * UNIT, retention=RETENTION * UNIT))
+        for (word, job), answer in zip(expected, answers, strict=True):
             assert answer.word == word
             if word == "begun":
                 assert job is not None
                 assert answer.message.decode() == message_of(job.id)
                 assert (answer.lane, answer.attempts) == (job.lane, job.attempts)
                 assert units(answer.lease_left) == self.model.left(job.due)
-                assert units(answer.expires_left) == self.model.left(job.expires)
+                assert units(answer.expires_left) == (job.expires and max(0, job.expires - self.model.now))
                 assert answer.on_unknown == ("resend" if job.resend else "ask")
                 begun.append(job)
         return begun
@@ -243,6 +205,36 @@ class LedgerSteps(RuleBasedStateMachine):
         advance(self.client, count * UNIT)
         self.model.advance(count)
         self.snapshot = Snapshot.read(self.client)
+
+    # -- what there is
+
+    def job(self, pick: int) -> Entry:
+        """Picks a job: those that a worker is at first, the ended ones last."""
+        jobs = sorted(
+            self.model.jobs.values(), key=lambda job: (job.final, job.state is not State.SENDING, not job.due)
+        )
+        return jobs[pick % len(jobs)]
+
+    def hinted(self, pick: int) -> str:
+        """Picks a worker that has taken ids."""
+        workers = [worker for worker, ids in self.hints.items() if ids]
+        return workers[pick % len(workers)]
+
+    def waiting(self) -> bool:
+        """Returns whether any job is on a lane."""
+        return any(job.on_lane for job in self.model.jobs.values())
+
+    def callable(self) -> list[Hold]:
+        """Returns what may be called for."""
+        return [hold for hold in self.holds if hold.may_call(self.model.now)]
+
+    def late_begins(self) -> list[Hold]:
+        """Returns settled holds whose jobs somebody has taken again."""
+        return [hold for hold in self.holds if hold.settled and hold.job.state is State.QUEUED and hold.job.due]
+
+    def unsettled(self) -> list[Hold]:
+        """Returns what live workers have begun and not settled."""
+        return [hold for hold in self.holds if not hold.settled and not hold.dead]
 
     # -- what holds
 
@@ -290,31 +282,3 @@ def message_of(job_id: str) -> str:
 def units(milliseconds: int | None) -> int | None:
     """Returns a time in units; what has passed since the beginning of the unit doesn't count."""
     return None if milliseconds is None else math.ceil(milliseconds / UNIT)
-
-
-def settlement_for(hold: Hold, choice: int, now: int) -> tuple[Settlement, int]:
-    """Returns what a worker says of a job, and in how many units it is to be looked at.
-
-    Args:
-        hold: The job, begun.
-        choice: Picks among what fits the last call's outcome.
-        now: Redis's time, ms.
-    """
-    job_id, token, calls, in_units = hold.job.id, hold.token, len(hold.calls), choice % 4
-    error = JobError("a reason")
-    last = hold.calls[-1] if hold.calls else "none"
-    if last == "accepted":
-        return hold.sent(), 0
-    if last.startswith("lost"):
-        to = State.RETRYING if hold.job.resend else State.UNKNOWN
-    else:
-        by_outcome = {
-            "none": [State.QUEUED, State.SCHEDULED, State.FAILED, State.EXPIRED],
-            "refused": [State.FAILED],
-            "try_again": [State.RETRYING, State.RETRYING, State.FAILED],
-        }[last]
-        to = by_outcome[choice % len(by_outcome)]
-    return (
-        Settlement(job_id, token, to, calls, error=error, delay=in_units * UNIT, at=now + in_units * UNIT),
-        in_units,
-    )

@@ -4,14 +4,15 @@ import re
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import Any
-
-import redis
+from typing import TYPE_CHECKING, Any
 
 from smsq import keys
 from smsq.job import Job, read_job
 from smsq.lanes import LANES, Lane, queue_name
 from smsq.states import FINAL, State
+
+if TYPE_CHECKING:
+    import redis
 
 #: The documented form of a job's id.
 JOB_ID = re.compile(r"[a-z2-7]{20}")
@@ -144,18 +145,21 @@ def _job_problems(taken: Snapshot, strays: Collection[str]) -> list[str]:
     for job_id, record in taken.jobs.items():
         on_lane, in_due = taken.on_its_lane(job_id), job_id in taken.due
         final = record["state"] in FINAL
-        what = f"{job_id} ({record['state']}) is {on_lane} times on its lane and {int(in_due)} times in due"
-        if final and (in_due or (on_lane > 1 and job_id not in strays)):
-            found.append(what)
-        elif not final and job_id not in strays and on_lane + in_due != 1:
-            found.append(what)
-        elif not final and not in_due and on_lane == 0:
-            found.append(what)
-        if not in_due and not final and record["state"] != State.QUEUED:
+        if final:
+            sound = not in_due and (on_lane <= 1 or job_id in strays)
+        elif job_id in strays:
+            sound = in_due or on_lane > 0
+        else:
+            sound = in_due + on_lane == 1
+        if not sound:
+            found.append(f"{job_id} ({record['state']}) is {on_lane} times on its lane and {int(in_due)} times in due")
+        if on_lane and not in_due and not final and record["state"] != State.QUEUED:
             found.append(f"{job_id} is on a lane, but {record['state']}")
-        for key in [keys.job(job_id)] + ([keys.idempotency(record["key"])] if "key" in record else []):
-            if (taken.ttl.get(key, -2) >= 0) != final:
-                found.append(f"{key} of a job in state {record['state']} has the TTL {taken.ttl.get(key)}")
+        found += [
+            f"{key} of a job in state {record['state']} has the TTL {taken.ttl.get(key)}"
+            for key in [keys.job(job_id)] + ([keys.idempotency(record["key"])] if "key" in record else [])
+            if (taken.ttl.get(key, -2) >= 0) != final
+        ]
     return found
 
 

@@ -1,12 +1,13 @@
 """The ledger as a state machine: any sequence of its scripts, with two workers, deaths, and time that passes.
 
-The oracle is `tests.ledger.model`. After each step the whole ledger is read and compared, and at the end of each example
-everything that was accepted must come to an end.
+The oracle is `tests.ledger.model`. After each step the whole ledger is read and compared, and at the end of each
+example everything that was accepted must come to an end.
 """
 
 import os
 from functools import partial
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, precondition, rule, run_state_machine_as_test
@@ -15,7 +16,8 @@ from smsq import keys, ledger
 from smsq.lanes import LANES, Lane, queue_name
 from smsq.ledger import Settlement
 from smsq.states import State
-from tests.ledger.machine import CERTAIN, Hold, LedgerSteps, settlement_for
+from tests.ledger.holds import settlement_for
+from tests.ledger.machine import CERTAIN, LedgerSteps
 from tests.ledger.model import RETENTION, UNIT, Entry
 from tests.ledger.snapshot import Snapshot
 from tests.support.server import Server
@@ -57,6 +59,7 @@ class LedgerMachine(LedgerSteps):
     )
     def a_handler_enqueues(
         self,
+        *,
         lane: Lane,
         batch: str,
         hashes: list[str],
@@ -284,41 +287,12 @@ class LedgerMachine(LedgerSteps):
             self.client.delete(queue_name(lane))
         self.touched.add(lane)
 
-    # -- what there is
 
-    def job(self, pick: int) -> Entry:
-        """Picks a job: those that a worker is at first, the ended ones last."""
-        jobs = sorted(
-            self.model.jobs.values(), key=lambda job: (job.final, job.state is not State.SENDING, not job.due)
-        )
-        return jobs[pick % len(jobs)]
-
-    def hinted(self, pick: int) -> str:
-        """Picks a worker that has taken ids."""
-        workers = [worker for worker, ids in self.hints.items() if ids]
-        return workers[pick % len(workers)]
-
-    def waiting(self) -> bool:
-        """Returns whether any job is on a lane."""
-        return any(job.on_lane for job in self.model.jobs.values())
-
-    def callable(self) -> list[Hold]:
-        """Returns what may be called for."""
-        return [hold for hold in self.holds if hold.may_call(self.model.now)]
-
-    def late_begins(self) -> list[Hold]:
-        """Returns settled holds whose jobs somebody has taken again."""
-        return [hold for hold in self.holds if hold.settled and hold.job.state is State.QUEUED and hold.job.due]
-
-    def unsettled(self) -> list[Hold]:
-        """Returns what live workers have begun and not settled."""
-        return [hold for hold in self.holds if not hold.settled and not hold.dead]
-
-
+@pytest.mark.timeout(900)  # one that fails takes its time to get short
 def test_no_sequence_of_events_loses_a_job_or_calls_for_it_twice(server: Server) -> None:
     """Rules 1 to 11, 15, 21 and 22, as far as a single ledger without epochs can keep or break them."""
     profile = PROFILES[os.environ.get("HYPOTHESIS_PROFILE", "default")]
     run_state_machine_as_test(
-        partial(LedgerMachine, server),
+        partial(LedgerMachine, server),  # type: ignore[arg-type] # any factory will do, as its documentation says
         settings=settings(profile, deadline=None, report_multiple_bugs=False, suppress_health_check=list(HealthCheck)),
     )

@@ -24,6 +24,13 @@ def monitor_app(redis_url: str, *, control_exchange: str = "smsq", event_exchang
     return app
 
 
+def command(app: Celery, name: str, **arguments: Any) -> Any:  # noqa: ANN401 - a worker's answer
+    """Sends a remote control command and returns the answer of the worker that answers first."""
+    answers = wait_until(lambda: app.control.broadcast(name, arguments, reply=True, timeout=2.0, limit=1), what=name)
+    ((_, answer),) = answers[0].items()
+    return answer
+
+
 class Events(threading.Thread):
     """Receives workers' events while it is entered.
 

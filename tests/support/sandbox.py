@@ -85,6 +85,11 @@ class Sandbox:
         """Returns how often sendSmsMessage was called for a number, whatever came of it."""
         return sum(call["recipient"] == recipient for call in self.calls())
 
+    def at_once(self, latency: float) -> int:
+        """Returns how many calls were out at the same time at most, if each took as long as that (seconds)."""
+        starts: list[float] = [call["monotonic"] for call in self.calls()]
+        return max(sum(start <= moment < start + latency for start in starts) for moment in starts)
+
     def counts(self) -> Counter[str]:
         """Returns how many messages it accepted for each recipient."""
         return Counter(str(message["recipient"]) for message in self.messages())

@@ -20,7 +20,6 @@ from worker.sandbox.envelope import (
 from worker.sandbox.form import Form, read
 from worker.sandbox.gateway import Call, Gateway
 from worker.sandbox.recipients import BY_RECIPIENT
-from worker.sandbox.wire import hung_up
 
 SEND: Final = "message/sendsmsmessage"
 METHODS: Final = frozenset({SEND, *asking.METHODS})
@@ -50,7 +49,7 @@ async def answer(gateway: Gateway, request: web.Request, method: str) -> web.Str
     try:
         _check(gateway, form, method)
         if method == SEND:
-            return await _send(gateway, request, form, call)
+            return await _send(gateway, form, call)
         return await _ask(gateway, form, call)
     except ApiError as error:
         call.outcome = f"code {error.code}"
@@ -70,7 +69,7 @@ def _check(gateway: Gateway, form: Form, method: str) -> None:
         raise ApiError(NO_FORMAT)
 
 
-async def _send(gateway: Gateway, request: web.Request, form: Form, call: Call) -> web.StreamResponse:
+async def _send(gateway: Gateway, form: Form, call: Call) -> web.StreamResponse:
     """Applies the rules, then does what the recipient is known for.
 
     What is accepted is accepted before its answer is waited for: a caller that gives up in between has sent an SMS.
@@ -80,13 +79,13 @@ async def _send(gateway: Gateway, request: web.Request, form: Form, call: Call) 
         raise ApiError(FAILED, None, "Недостаточно средств на балансе")
     behaviour = gateway.next_failure(SEND) or _of_recipient(gateway, order.recipient)
     call.outcome = behaviour.name
-    taken = await _take(gateway, request, form, order, behaviour)
+    taken = await _take(gateway, form, order, behaviour)
     if wait := gateway.latency_seconds + behaviour.delay_seconds:
         await asyncio.sleep(wait)
     return behaviour.answer(taken)
 
 
-async def _take(gateway: Gateway, request: web.Request, form: Form, order: rules.Order, behaviour: Behaviour) -> Taken:
+async def _take(gateway: Gateway, form: Form, order: rules.Order, behaviour: Behaviour) -> Taken:
     parameters = {name: value for name, value in form.values.items() if name not in rules.ENVELOPE_PARAMETERS}
     book, flags = gateway.book, gateway.flags  # those of now, also when a reset comes before the caller hangs up
     match behaviour.acceptance:
@@ -95,8 +94,10 @@ async def _take(gateway: Gateway, request: web.Request, form: Form, order: rules
             ids = message.message_id, message.campaign_id
             return Taken(*ids, message.sending_status, order.recipient, order.text)
         case Acceptance.LATE:
-            await hung_up(request)
-            book.accept_late(order, parameters, flags, behaviour.fate)
+            try:
+                await asyncio.Event().wait()
+            finally:  # cancelled: the caller hung up
+                book.accept_late(order, parameters, flags, behaviour.fate)
     return Taken(*gateway.unused_ids(), _SENT_WITHOUT_MODERATION, order.recipient, order.text)
 
 

@@ -58,6 +58,8 @@ async def serve(account: Account, host: str, port: int) -> None:
         application(Gateway(account)),
         access_log=None,  # its lines would hold whole queries, and the query may hold text, number and key
         logger=_log,
+        # How a call hears that its caller hung up. It is heard after what had arrived was read and accepted.
+        handler_cancellation=True,
     )
     await runner.setup()
     await web.TCPSite(runner, host, port, backlog=_BACKLOG).start()

@@ -1,6 +1,7 @@
 """Answers that aren't answers: what a broken gateway, or what stands before it, does to a connection.
 
-They are responses for aiohttp's server that write to the connection by themselves.
+They are responses for aiohttp's server that write to the connection by themselves. When the client hangs up, the server
+cancels them, which is what ends each of the waits here.
 """
 
 import asyncio
@@ -16,22 +17,8 @@ DRIP_SECONDS: Final = 0.4
 """The pause between two bytes of what drips: shorter than any time limit between two reads, never finished in time."""
 
 HUGE_BYTES: Final = 200 * 1024 * 1024
-_LOOK_SECONDS: Final = 0.05
 _CHUNK: Final = b" " * 65_536
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)  # SO_LINGER on, 0 seconds: the kernel sends RST in place of FIN
-
-
-async def hung_up(request: web.BaseRequest) -> None:
-    """Waits until the client has hung up.
-
-    It looks again and again. aiohttp could cancel the handler instead, but then it also cancels one that hasn't begun:
-    a client that dies right after writing would have sent nothing, and the real gateway takes what has arrived.
-
-    Args:
-        request: The client's request.
-    """
-    while request.transport is not None and not request.transport.is_closing():  # noqa: ASYNC110 - no event
-        await asyncio.sleep(_LOOK_SECONDS)
 
 
 class Broken(web.StreamResponse):
@@ -56,8 +43,6 @@ class Broken(web.StreamResponse):
             return None
         if self._drip:
             for byte in self._sent:
-                if transport.is_closing():
-                    break
                 transport.write(bytes([byte]))
                 await asyncio.sleep(DRIP_SECONDS)
         else:
@@ -65,9 +50,7 @@ class Broken(web.StreamResponse):
         if self._reset:
             connection: socket.socket = transport.get_extra_info("socket")
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-            transport.abort()
-        else:
-            transport.close()
+        transport.close()
         return None
 
     async def write_eof(self, data: bytes = b"") -> None:
@@ -77,9 +60,9 @@ class Broken(web.StreamResponse):
 class Silence(web.StreamResponse):
     """Writes nothing, and keeps the connection until the client hangs up."""
 
-    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:  # noqa: ARG002 - aiohttp's
         """Waits where aiohttp would write the headers."""
-        await hung_up(request)
+        await asyncio.Event().wait()
         return None
 
     async def write_eof(self, data: bytes = b"") -> None:
