@@ -24,6 +24,8 @@ LEASE = 60_000
 DAY = 86_400_000
 RETENTION = 7 * DAY
 
+#: The nonce under which a job is begun where a test doesn't say.
+NONCE = "nonce"
 #: What the gateway gives a message: messageId, campaignId, status.
 IDS = (1234, 5678, 2)
 
@@ -84,12 +86,12 @@ class Actor:
         taken = self.run(ledger.take(count, lanes, reservation=RESERVATION, retention=RETENTION))
         return [job_id for job_id, _ in taken.jobs]
 
-    def begin(self, job_id: str, nonce: str = "nonce") -> Begun:
+    def begin(self, job_id: str, nonce: str = NONCE) -> Begun:
         """Begins a job."""
         [begun] = self.run(ledger.begin([job_id], nonce, lease=LEASE, retention=RETENTION))
         return begun
 
-    def start(self, job_id: str, nonce: str = "nonce") -> str:
+    def start(self, job_id: str, nonce: str = NONCE) -> str:
         """Takes and begins a job, and returns its id."""
         self.take()
         assert self.begin(job_id, nonce).word == "begun"
@@ -119,7 +121,7 @@ class Actor:
         return job
 
     def in_state(self, state: State, *, batch_id: str = "", key: str = "", content: str = "") -> str:
-        """Makes a job that has come to a state on the usual way, begun under the nonce ``nonce``."""
+        """Makes a job that has come to a state on the usual way, begun under `NONCE`."""
         scheduled = DAY if state is State.SCHEDULED else None
         expires_in = 1000 if state is State.EXPIRED else None
         job_id = self.enqueue(batch_id=batch_id, key=key, content=content, delay=scheduled, expires_in=expires_in)
@@ -145,7 +147,7 @@ def message() -> str:
     return '{"recipient":"77010000001","text":"' + "Қазақстан " * 10 + '"}'
 
 
-def outcome(job_id: str, to: State, *, token: str = "nonce", calls: int = 1) -> Settlement:
+def outcome(job_id: str, to: State, *, token: str = NONCE, calls: int = 1) -> Settlement:
     """What a worker says of a job that it has begun."""
     error = JobError("a reason", 1, {"recipient": "a sentence"})
     if to is State.SENT:

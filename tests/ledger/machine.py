@@ -229,8 +229,9 @@ class LedgerSteps(RuleBasedStateMachine):
         return [hold for hold in self.holds if hold.may_call(self.model.now)]
 
     def late_begins(self) -> list[Hold]:
-        """Returns settled holds whose jobs somebody has taken again."""
-        return [hold for hold in self.holds if hold.settled and hold.job.state is State.QUEUED and hold.job.due]
+        """Returns settled holds whose jobs somebody has taken again; a record knows its last token only."""
+        settled = [hold for hold in self.holds if hold.settled and hold.token == hold.job.token]
+        return [hold for hold in settled if hold.job.state is State.QUEUED and hold.job.due]
 
     def unsettled(self) -> list[Hold]:
         """Returns what live workers have begun and not settled."""

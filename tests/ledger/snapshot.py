@@ -83,9 +83,10 @@ class Snapshot:
     @classmethod
     def read(cls, client: "redis.Redis") -> "Snapshot":
         """Reads everything in one step."""
-        answer: Any = client.eval(_READ, 0)
+        # A piece of a message may end in the middle of a character: the client must not decode it.
+        answer = client.execute_command("EVAL", _READ, 0, NEVER_DECODE=True)  # type: ignore[no-untyped-call]
         taken = cls(int(answer[0]))
-        for key, kind, ttl, content in answer[1:]:
+        for key, kind, ttl, content in _text(answer[1:]):
             taken.ttl[key], taken.kinds[key] = ttl, kind
             name = key.split(":", 2)[-1]
             if kind == "list":
@@ -104,7 +105,7 @@ class Snapshot:
         """Returns a job as a lookup shows it."""
         record = self.jobs[job_id]
         stopped = self.batches.get(record.get("batch", ""), {}).get("stopped", 0)
-        fields = [each.encode() for item in record.items() for each in item]
+        fields = [each.encode(errors="surrogateescape") for item in record.items() for each in item]
         return read_job(job_id, self.now, stopped=stopped, fields=fields)
 
     def waiting(self, lane: Lane) -> dict[str, list[str]]:
@@ -121,6 +122,12 @@ class Snapshot:
         record = self.jobs[job_id]
         own = keys.waiting(record["lane"], record.get("batch", ""))
         return self.lists.get(own, []).count(job_id)
+
+
+def _text(answer: Any) -> Any:  # noqa: ANN401 - a Redis reply
+    if isinstance(answer, list):
+        return [_text(each) for each in answer]
+    return answer.decode(errors="surrogateescape") if isinstance(answer, bytes) else answer
 
 
 def problems(taken: Snapshot, *, strays: Collection[str] = (), touched: Collection[Lane] = ()) -> list[str]:

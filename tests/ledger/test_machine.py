@@ -170,8 +170,9 @@ class LedgerMachine(LedgerSteps):
 
     def begin_again(self, job_ids: list[str], nonce: str) -> None:
         """Runs a begin that has run before."""
+        known = [each for each in self.holds if each.token == nonce == each.job.token]
         begun = self.check_begin(job_ids, nonce)
-        for hold in [each for each in self.holds if each.token == nonce and each.job in begun]:
+        for hold in [each for each in known if each.job in begun]:
             assert hold.settled is None, "a token that has settled may call again"
             assert hold.deadline == hold.job.due
 

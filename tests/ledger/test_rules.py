@@ -158,11 +158,11 @@ def test_rule_6_a_ledger_that_went_back_in_time_gives_no_token_twice(act: Actor)
     """The token is the caller's nonce, not a counter that an older ledger would count again."""
     job_id = act.enqueue()
     act.take()
-    older = act.client.hgetall(keys.job(job_id)), act.look().due
+    record, due = act.client.dump(keys.job(job_id)), act.look().due
+    assert record
     act.begin(job_id, "first")
-    act.client.delete(keys.job(job_id))
-    act.client.hset(keys.job(job_id), mapping=older[0])
-    act.client.zadd(keys.DUE, older[1])
+    act.client.restore(keys.job(job_id), 0, record, replace=True)
+    act.client.zadd(keys.DUE, due)
     assert act.begin(job_id, "second").word == "begun"
     assert act.look().jobs[job_id]["token"] == "second"
     assert act.settle(outcome(job_id, State.FAILED, token="first")) == "stale"
