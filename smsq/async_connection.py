@@ -70,8 +70,7 @@ class AsyncRunner:
     async def _exchange(self, connection: _Connection, call: Call[Any], left: float) -> list[Any]:
         answers = await self._send(connection, commands(call, self.durability, left))
         if isinstance(answers[0], redis_errors.NoScriptError):
-            await self._send(connection, [("SCRIPT", "LOAD", call.script.text)])
-            answers = await self._send(connection, commands(call, self.durability, left))
+            answers = await self._send(connection, commands(call, self.durability, left, whole=True))
         if isinstance(answers[0], redis_errors.ResponseError):
             raise answers[0]
         return answers

@@ -148,8 +148,8 @@ class SyncRunner:
     def _exchange(self, connection: _Connection, call: Call[Any], deadline: float) -> list[Any]:
         answers = self._send(connection, commands(call, self.durability, deadline - time.monotonic()), deadline)
         if isinstance(answers[0], redis_errors.NoScriptError):
-            self._send(connection, [("SCRIPT", "LOAD", call.script.text)], deadline)
-            answers = self._send(connection, commands(call, self.durability, deadline - time.monotonic()), deadline)
+            left = deadline - time.monotonic()
+            answers = self._send(connection, commands(call, self.durability, left, whole=True), deadline)
         if isinstance(answers[0], redis_errors.ResponseError):
             raise answers[0]
         return answers

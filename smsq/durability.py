@@ -24,15 +24,17 @@ class Durability(StrEnum):
     """One replica has it (WAIT)."""
 
 
-def commands(call: Call[Any], durability: Durability, timeout: float) -> list[Command]:
+def commands(call: Call[Any], durability: Durability, timeout: float, *, whole: bool = False) -> list[Command]:
     """Returns what to send for a call in one write: the script, and what confirms it on the same connection.
 
     Args:
         call: The script's run.
         durability: What a confirmed call waits for.
         timeout: Seconds that the confirmation may take.
+        whole: Whether to send the script's text, because Redis doesn't have it. It runs and is kept in one step: one
+            that is loaded first may be forgotten before it runs.
     """
-    run: Command = ("EVALSHA", call.script.sha, 0, *call.args)
+    run: Command = (*(("EVAL", call.script.text) if whole else ("EVALSHA", call.script.sha)), 0, *call.args)
     if not call.confirm or durability is Durability.MEMORY:
         return [run]
     milliseconds = max(1, int(timeout * 1000))

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Self
 
-from smsq.lanes import Lane
+from smsq.lanes import LANES, Lane
 from smsq.states import State
 
 RECORD_VERSION = 1
@@ -117,16 +117,15 @@ def read_job(job_id: str, now: int, *, stopped: int, fields: Sequence[bytes]) ->
         fields: The record, field and value in turn.
 
     Returns:
-        The job. A record that a foreign hand has damaged reads as failed, with that reason; a newer one in a state that
-        isn't known here as being sent, the state that promises least.
+        The job. A record that a foreign hand has damaged reads as failed, with that reason; a newer version's that
+        can't be read as being sent, the state that promises least.
     """
     record = {fields[i].decode(): fields[i + 1].decode(errors="replace") for i in range(0, len(fields) - 1, 2)}
     try:
-        state = _state(record, now, stopped)
         return Job(
             id=job_id,
-            state=state,
-            lane=record["lane"],  # type: ignore[arg-type] # what enqueue wrote
+            state=_state(record, now, stopped),
+            lane=_lane(record),
             batch_id=record.get("batch"),
             accepted_at=_moment(record["at"]),
             done_at=_moment(record["done"]) if "done" in record else None,
@@ -136,26 +135,50 @@ def read_job(job_id: str, now: int, *, stopped: int, fields: Sequence[bytes]) ->
             attempts=_number(record, "attempts") or 0,
             error=JobError.from_json(record["error"]) if "error" in record else None,
         )
-    except (KeyError, ValueError):
-        error = JobError.from_json(record["error"]) if "error" in record else JobError("malformed record")
-        return Job(job_id, State.FAILED, "normal", None, datetime.fromtimestamp(now / 1000, UTC), error=error)
+    except (KeyError, ValueError, OverflowError):
+        moment = datetime.fromtimestamp(now / 1000, UTC)
+        if _is_newer(record):
+            return Job(job_id, State.SENDING, "normal", None, moment)
+        return Job(job_id, State.FAILED, "normal", None, moment, error=JobError("malformed record"))
+
+
+# What can't be used is the same here as in the scripts (`read` in the Lua prelude): a job that nobody will send must
+# not look like one that waits.
 
 
 def _state(record: Mapping[str, str], now: int, stopped: int) -> State:
-    if int(record["v"]) > RECORD_VERSION and record["state"] not in list(State):
-        return State.SENDING
-    state = State(record["state"])
+    _whole(record["v"])
+    _number(record, "waiters")
+    state, expires = State(record["state"]), _number(record, "expires")
     if state in (State.SCHEDULED, State.QUEUED, State.RETRYING):
-        if "expires" in record and int(record["expires"]) <= (stopped or now):
+        if expires is not None and expires <= (stopped or now):
             return State.EXPIRED
         if stopped:
             return State.CANCELLED
     return state
 
 
+def _is_newer(record: Mapping[str, str]) -> bool:
+    version = record.get("v", "")
+    return version.isascii() and version.isdigit() and int(version) > RECORD_VERSION
+
+
+def _lane(record: Mapping[str, str]) -> Lane:
+    for lane in LANES:
+        if record["lane"] == lane:
+            return lane
+    raise ValueError("a lane that nobody knows")
+
+
 def _number(record: Mapping[str, str], name: str) -> int | None:
-    return int(record[name]) if name in record else None
+    return _whole(record[name]) if name in record else None
 
 
 def _moment(milliseconds: str) -> datetime:
-    return datetime.fromtimestamp(int(milliseconds) / 1000, UTC)
+    return datetime.fromtimestamp(_whole(milliseconds) / 1000, UTC)
+
+
+def _whole(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise ValueError("not a whole number")
+    return int(text)

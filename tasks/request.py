@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from billiard.einfo import ExceptionWithTraceback
 from celery.exceptions import Ignore
 from celery.signals import task_revoked
 from celery.worker import state
@@ -26,6 +27,8 @@ class Request(CeleryRequest):
     def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> Any:  # noqa: ANN401
         """Takes a failure from the pool."""
         ended = exc_info.exception
+        if isinstance(ended, ExceptionWithTraceback):  # what pools without child processes wrap it in
+            ended = ended.exc
         if not isinstance(ended, Ended):
             return super().on_failure(exc_info, send_failed_event=send_failed_event, return_ok=return_ok)
         state.task_ready(self)

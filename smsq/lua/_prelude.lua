@@ -31,9 +31,9 @@ local function read(id)
   local job = {id = id}
   for i, field in ipairs(FIELDS) do job[field] = values[i] or nil end
   if not job.state and not job.v then return nil, redis.call('EXISTS', job_key(id)) == 1 and 'malformed' or 'gone' end
-  local version = tonumber(job.v)
+  local version = tonumber(job.v and job.v:match('^%d+$'))
   if version and version > VERSION then return nil, 'newer' end
-  if not version or not (OPEN[job.state] or FINAL[job.state]) or not LANES[job.lane] then
+  if not (version and job.at and LANES[job.lane] and (OPEN[job.state] or FINAL[job.state])) then
     return nil, 'malformed'
   end
   for _, number in ipairs({'expires', 'attempts', 'waiters', 'at'}) do

@@ -3,14 +3,15 @@
 -- on the gateway may have the message.
 --
 -- The nonce is the caller's choice, never a counter (rule 6). A repeat with the same nonce answers the same, with what
--- is left of the lease (rule 7); after its settle the same nonce begins nothing again (rule 10): such a repeat comes
--- late, and its sender has long given up. A job without an entry in `due` is still, or again, on a lane: refused (rule 3).
--- A job that has expired or was cancelled with its batch ends here, uncalled. A record that can't be used ends too.
+-- is left of the lease (rule 7); after its settle the record's last nonce begins nothing again (rule 10): such a repeat
+-- comes late, and its sender has long given up. A job without an entry in `due` is still, or again, on a lane: refused
+-- (rule 3). A job that has expired or was cancelled with its batch ends here, uncalled. A record that can't be used
+-- ends too.
 --
 -- ARGV  nonce, lease (ms), look again (ms), retention (ms), id...
 -- Returns for each id one of
---   {'begun', message, lane, attempts, lease left (ms), left until it expires (ms, or -1: never), now (ms), age (ms), rules,
---    on_unknown}
+--   {'begun', message, lane, attempts, lease left (ms), left until it expires (ms, or -1: never), now (ms), age (ms),
+--    rules, on_unknown}
 --   {'expired'} {'cancelled'}       it ended, now or before
 --   {'final'} {'gone'} {'waiting'} {'taken'} {'newer'}  not ours to begin; nothing changed
 --   {'malformed'}                   it ended as failed, or was parked; one that is being sent is left to its lease

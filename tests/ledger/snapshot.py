@@ -43,7 +43,7 @@ for _, key in ipairs(redis.call('KEYS', '*')) do
   else
     if left >= 0 then redis.call('PEXPIRE', key, left - by) end
     for _, moment in ipairs(moments[key:match('^smsq:(%a+):')] or {}) do
-      if redis.call('HEXISTS', key, moment) == 1 then redis.call('HINCRBY', key, moment, -by) end
+      if tonumber(redis.pcall('HGET', key, moment)) then redis.call('HINCRBY', key, moment, -by) end
     end
   end
 end

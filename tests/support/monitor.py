@@ -48,10 +48,10 @@ class Events(threading.Thread):
         """Receives until it is left."""
         with self._app.connection_for_read() as connection:
             receiver = self._app.events.Receiver(connection, handlers={"*": self.seen.append})
-            with receiver.consumer_context():
+            with receiver.consumer_context() as (own, _, _):
                 while not self._over.is_set():
                     with contextlib.suppress(socket.timeout):
-                        connection.drain_events(timeout=0.1)
+                        own.drain_events(timeout=0.1)
 
     def __enter__(self) -> Self:
         """Starts, and waits until a worker was heard."""

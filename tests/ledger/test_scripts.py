@@ -1,0 +1,264 @@
+"""The scripts as files: their contracts, what Python knows of them, and that Redis has them when they are needed."""
+
+import asyncio
+import re
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from importlib.resources import files
+
+import pytest
+
+from smsq import SmsQueue, keys, ledger
+from smsq.async_connection import AsyncRunner
+from smsq.connection import SyncRunner
+from smsq.durability import Durability
+from smsq.job import RECORD_VERSION
+from smsq.lanes import LANES, queue_name
+from smsq.ledger import BEGIN_WORDS, CANCEL_WORDS, SETTLE_WORDS, NewJob, Options, Settlement
+from smsq.scripts import script
+from smsq.settings import Settings
+from smsq.sms import Sms
+from smsq.states import FINAL, State
+from tests.ledger.actor import IDS, NONCE, Actor, message, outcome
+from tests.ledger.snapshot import JOB_ID
+from tests.support.server import Server
+
+FOLDER = files("smsq") / "lua"
+NAMES = sorted(each.name.removesuffix(".lua") for each in FOLDER.iterdir() if not each.name.startswith("_"))
+#: What adds something that must be kept is refused when memory is full. All else lets a full server drain.
+REFUSED_WHEN_FULL = {"enqueue", "watch"}
+READS_ONLY = {"batch", "lookup"}
+
+
+def contract(name: str, start: str, end: str) -> str:
+    """Returns a part of the comment on top of a script."""
+    head = re.match(r"(?:#!.*\n)?((?:--.*\n)*)", (FOLDER / f"{name}.lua").read_text(encoding="utf-8"))
+    assert head
+    found = re.search(rf"^-- {start}(.*?)(?=^-- {end}|\Z)", head[1], re.MULTILINE | re.DOTALL)
+    assert found, f"{name}.lua doesn't say what it {start}"
+    return found[1]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_first_line_says_what_happens_when_memory_is_full(name: str) -> None:
+    """F04: each script states its policy, and that it isn't for clusters."""
+    first = (FOLDER / f"{name}.lua").read_text(encoding="utf-8").splitlines()[0]
+    flags = set(first.removeprefix("#!lua flags=").split(","))
+    if name in READS_ONLY:
+        assert flags == {"no-cluster", "no-writes"}
+    else:
+        assert flags == {"no-cluster"} | (set() if name in REFUSED_WHEN_FULL else {"allow-oom"})
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_script_has_its_contract_and_its_function(name: str) -> None:
+    """The head says what it takes and returns; the ledger calls it by its name."""
+    assert contract(name, "ARGV", "Returns")
+    assert contract(name, "Returns", "Keeps")
+    assert callable(getattr(ledger, name))
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("begin", BEGIN_WORDS), ("settle", SETTLE_WORDS), ("cancel", CANCEL_WORDS)]
+)
+def test_the_contract_names_the_words_that_python_knows(name: str, words: frozenset[str]) -> None:
+    """No answer is written down on one side only."""
+    assert set(re.findall(r"'([a-z]+)'", contract(name, "Returns", "Keeps"))) == words
+
+
+def hear_begin(act: Actor) -> set[str]:
+    """Begins one job for each word that it can answer with."""
+    act.enqueue(batch_id="b")
+    ids = {
+        "begun": act.enqueue(),
+        "expired": act.enqueue(expires_in=1000),
+        "cancelled": act.enqueue(batch_id="b"),
+        "newer": act.enqueue(),
+        "malformed": act.enqueue(),
+        "taken": act.enqueue(),
+        "final": act.in_state(State.SENT),
+        "gone": act.new_id(),
+    }
+    act.take()
+    ids["waiting"] = act.enqueue()
+    act.run(ledger.cancel_batch("b"))
+    act.begin(ids["taken"], "another's")
+    act.client.hset(keys.job(ids["newer"]), "v", RECORD_VERSION + 1)
+    act.client.hset(keys.job(ids["malformed"]), "at", "abc")
+    act.pass_time(1000)
+    heard = {word: act.begin(job_id).word for word, job_id in ids.items()}
+    assert heard == {word: word for word in ids}
+    return set(heard)
+
+
+def hear_settle(act: Actor) -> set[str]:
+    """Settles one job for each word that it can answer with."""
+    first, second = act.in_state(State.SENT), act.in_state(State.SENDING)
+    return {
+        act.settle(outcome(first, State.SENT)),
+        act.settle(Settlement(first, NONCE, State.SENT, ids=(1, 2, 2))),
+        act.settle(outcome(second, State.SENT)),
+        act.settle(outcome(second, State.FAILED, token="a stranger's")),
+        act.settle(outcome(act.new_id(), State.FAILED)),
+    }
+
+
+def hear_cancel(act: Actor) -> set[str]:
+    """Cancels one job for each word that it can answer with."""
+    newer, malformed = act.enqueue(), act.enqueue()
+    act.client.hset(keys.job(newer), "v", RECORD_VERSION + 1)
+    act.client.hset(keys.job(malformed), "at", "abc")
+    ids = [act.enqueue(), act.in_state(State.SENT), act.new_id(), newer, malformed]
+    return {act.cancel(job_id) for job_id in ids}
+
+
+@pytest.mark.parametrize(
+    ("hear", "words"), [(hear_begin, BEGIN_WORDS), (hear_settle, SETTLE_WORDS), (hear_cancel, CANCEL_WORDS)]
+)
+def test_every_word_is_heard(act: Actor, hear: Callable[[Actor], set[str]], words: frozenset[str]) -> None:
+    """What Python knows is what the scripts say."""
+    assert hear(act) == words
+
+
+def test_the_prelude_and_python_agree(act: Actor) -> None:
+    """Keys, states, lanes and the record's version are the same on both sides."""
+    prelude = (FOLDER / "_prelude.lua").read_text(encoding="utf-8")
+    names = """
+    local function names(set) local found = {} for name in pairs(set) do found[#found + 1] = name end return found end
+    return {job_key('x'), batch_key('x'), DUE, VERSION, names(LANES), names(FINAL), names(OPEN)}
+    """
+    job, batch, due, version, lanes, final, still_open = act.client.eval(prelude + names, 0)
+    assert (job, batch, due, version) == (keys.job("x"), keys.batch("x"), keys.DUE, RECORD_VERSION)
+    assert set(lanes) == set(LANES)
+    assert set(final) == FINAL
+    assert set(still_open) == set(State) - FINAL
+
+
+def test_every_key_is_one_that_python_knows(act: Actor) -> None:
+    """Whatever the scripts write has its name in `smsq.keys` or in its table."""
+    sent, waiting, damaged = act.enqueue(batch_id="b", key="k"), act.enqueue(batch_id="c"), act.enqueue()
+    act.run(ledger.watch(sent))
+    act.start(sent)
+    act.settle(outcome(sent, State.SENT))
+    act.run(ledger.untake([waiting]))
+    act.client.set(keys.job(damaged), "x")
+    act.begin(damaged)
+    act.client.rpush(keys.waiting("bulk", "d"), act.new_id())
+    act.client.rpush(keys.ring("bulk"), "d")
+    act.take(1, ("bulk",))
+    named = {keys.job(each) for each in (sent, waiting, damaged)} | {keys.batch("b"), keys.batch("c")}
+    named |= {keys.ring("normal"), keys.waiting("normal", "c"), keys.bell("normal"), queue_name("normal")}
+    named |= {keys.idempotency("k"), keys.wake(sent), keys.PARKED, keys.COUNTERS}
+    named |= {f"smsq:message:{IDS[0] // 100}", f"smsq:campaign:{IDS[1] // 100}"}
+    assert set(act.client.keys("*")) == named
+    assert keys.__doc__
+    assert all(re.search(rf"^{key}\s", keys.__doc__, re.MULTILINE) for key in ("smsq:message:<n>", "smsq:campaign:<n>"))
+
+
+def test_f13_members_are_bare_ids(act: Actor) -> None:
+    """After every kind of life, lists and `due` hold ids of the documented form, and `due` those that wait for it."""
+    every = {state: act.in_state(state) for state in State}
+    handed_back = act.enqueue()
+    act.take()
+    assert act.run(ledger.untake([handed_back])) == 1
+    taken = act.look()
+    assert set(taken.due) == {job_id for state, job_id in every.items() if state not in FINAL}
+    for lane in LANES:
+        assert all(JOB_ID.fullmatch(job_id) for ids in taken.waiting(lane).values() for job_id in ids)
+
+
+def test_ids_have_the_documented_form(queue: SmsQueue) -> None:
+    """20 letters and digits, whoever makes them."""
+    jobs = queue.enqueue_many(Sms(recipient="+77010000001", text="Код") for _ in range(100))
+    assert all(JOB_ID.fullmatch(job.id) for job in jobs)
+
+
+@pytest.mark.parametrize("durability", [Durability.MEMORY, Durability.DISK])
+def test_scripts_survive_a_flush_in_mid_run(act: Actor, server: Server, durability: Durability) -> None:
+    """Redis may forget its scripts between any two calls: they are loaded again, also in front of a confirmation."""
+    runner = SyncRunner(Settings.load(redis_url=server.url).address, durability)
+    for number in range(3):
+        act.client.script_flush()
+        new = NewJob(act.new_id(), message())
+        [job] = runner.run(ledger.enqueue([new], Options("normal"), 1), 5)
+        act.client.script_flush()
+        assert runner.run(ledger.lookup("job", new.id), 5) == job
+        assert len(act.look().jobs) == number + 1
+    runner.close()
+
+
+def test_scripts_survive_a_flush_in_a_loop(act: Actor, server: Server) -> None:
+    """The same in an event loop, with many calls at once."""
+
+    async def scenario() -> None:
+        runner = AsyncRunner(Settings.load(redis_url=server.url).address, Durability.DISK)
+        for _ in range(3):
+            act.client.script_flush()
+            calls = [ledger.enqueue([NewJob(act.new_id(), message())], Options("normal"), 1) for _ in range(50)]
+            await asyncio.gather(*(runner.run(call, 10) for call in calls))
+        await runner.close()
+
+    asyncio.run(scenario())
+    assert len(act.look().jobs) == 150
+
+
+def test_scripts_survive_flushes_under_threads(act: Actor, server: Server) -> None:
+    """However often Redis forgets, each job is accepted once."""
+    runner = SyncRunner(Settings.load(redis_url=server.url).address)
+    stop = threading.Event()
+    calls = [ledger.enqueue([NewJob(act.new_id(), message())], Options("normal"), 1) for _ in range(400)]
+
+    def forget() -> None:
+        with server.client() as client:
+            while not stop.is_set():
+                client.script_flush()
+
+    forgetting = threading.Thread(target=forget)
+    forgetting.start()
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda call: runner.run(call, 10), calls))
+    finally:
+        stop.set()
+        forgetting.join()
+        runner.close()
+    assert len(act.look().lists[keys.waiting("normal", "")]) == 400
+
+
+def test_a_server_that_was_started_again_has_jobs_and_scripts(own_server: Callable[..., Server]) -> None:
+    """The jobs come from its append-only file, the scripts from us."""
+    server = own_server("--appendfsync", "always")
+    queue = SmsQueue(server.url)
+    job = queue.enqueue(Sms(recipient="+77010000001", text="Код"))
+    server.kill()
+    server.start()
+    assert queue.lookup(job.id) == job
+    queue.close()
+
+
+def test_each_script_is_a_file_of_the_package() -> None:
+    """Found as a resource, as from an installed wheel, with its flags on the first line and the prelude inside."""
+    for name in NAMES:
+        assert script(name).text.startswith("#!lua flags=")
+        assert "local VERSION" in script(name).text
+
+
+def test_lanes_are_emptied_in_the_order_of_their_priority(act: Actor) -> None:
+    """Whatever batches their jobs are in."""
+    for lane in LANES:
+        for batch in ("", "b1", "b2"):
+            for _ in range(3):
+                act.enqueue(lane=lane, batch_id=batch)
+    taken = act.look()
+    order = [taken.jobs[job_id]["lane"] for job_id in act.take(27)]
+    assert order == [lane for lane in LANES for _ in range(9)]
+    act.look()
+
+
+def test_a_share_of_a_lane_goes_to_each_batch(act: Actor) -> None:
+    """A thousand jobs of one batch don't keep one job of another waiting."""
+    for _ in range(50):
+        act.enqueue(batch_id="big")
+    small = act.enqueue(batch_id="small")
+    assert small in act.take(4)
