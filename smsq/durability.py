@@ -30,14 +30,15 @@ def commands(call: Call[Any], durability: Durability, timeout: float, *, whole: 
     Args:
         call: The script's run.
         durability: What a confirmed call waits for.
-        timeout: Seconds that the confirmation may take.
+        timeout: Seconds that are left for all of it. The confirmation gets most of them: its "not in time" must arrive
+            before ours, or nobody could tell that the write itself was done.
         whole: Whether to send the script's text, because Redis doesn't have it. It runs and is kept in one step: one
             that is loaded first may be forgotten before it runs.
     """
     run: Command = (*(("EVAL", call.script.text) if whole else ("EVALSHA", call.script.sha)), 0, *call.args)
     if not call.confirm or durability is Durability.MEMORY:
         return [run]
-    milliseconds = max(1, int(timeout * 1000))
+    milliseconds = max(1, int(timeout * 900))
     if durability is Durability.DISK:
         return [run, ("WAITAOF", 1, 0, milliseconds)]
     return [run, ("WAIT", 1, milliseconds)]

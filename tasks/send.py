@@ -169,6 +169,6 @@ def _to_celery(settled: Settlement) -> dict[str, int]:
             raise SmsUnknown(error.reason, error.code, error.fields)
         case State.FAILED if error:
             raise SmsNotSent(error.reason, error.code, error.fields)
-        case State.RETRYING:
-            raise Retry(message=str(error), when=settled.delay / 1000)
+        case State.RETRYING if error:
+            raise Retry(exc=SmsNotSent(error.reason, error.code, error.fields), when=settled.delay / 1000)
     raise Ignore

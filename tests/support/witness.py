@@ -1,4 +1,4 @@
-"""Writes down what Celery's signals say, inside a real worker: `-I tests.support.witness`, with `WITNESS` naming a file.
+"""Writes down what Celery's signals say, inside a real worker: `-I tests.support.witness`; `WITNESS` names the file.
 
 It hangs on the signals as tracing libraries do: what is set before a task is taken back after it, in the same context.
 """
@@ -29,44 +29,46 @@ def _write(kind: str, task_id: str, **more: Any) -> None:  # noqa: ANN401 - JSON
         file.write(json.dumps(line).encode() + b"\n")
 
 
-@signals.task_received.connect
 def _received(request: Any = None, **_: Any) -> None:  # noqa: ANN401 - a signal's arguments
     _write("received", request.id)
 
 
-@signals.task_prerun.connect
 def _prerun(task_id: str = "", **_: Any) -> None:  # noqa: ANN401
     _tokens[task_id] = _task.set(task_id)
     _write("prerun", task_id)
 
 
-@signals.task_postrun.connect
 def _postrun(task_id: str = "", state: str = "", **_: Any) -> None:  # noqa: ANN401
     _write("postrun", task_id, state=state)
     _task.reset(_tokens.pop(task_id))  # raises in any other context than that of the prerun
     _write("reset", task_id)
 
 
-@signals.task_success.connect
 def _success(sender: Any = None, result: Any = None, **_: Any) -> None:  # noqa: ANN401
     _write("success", sender.request.id, result=result)
 
 
-@signals.task_failure.connect
 def _failure(task_id: str = "", exception: Any = None, **_: Any) -> None:  # noqa: ANN401
     _write("failure", task_id, exception=type(exception).__name__, said=str(exception))
 
 
-@signals.task_retry.connect
 def _retry(request: Any = None, reason: Any = None, **_: Any) -> None:  # noqa: ANN401
     _write("retry", request.id, said=str(reason))
 
 
-@signals.task_revoked.connect
 def _revoked(request: Any = None, expired: bool = False, **_: Any) -> None:  # noqa: ANN401
     _write("revoked", request.id, expired=expired)
 
 
-@signals.task_internal_error.connect
 def _internal_error(task_id: str = "", **_: Any) -> None:  # noqa: ANN401
     _write("internal error", task_id)
+
+
+signals.task_received.connect(_received)
+signals.task_prerun.connect(_prerun)
+signals.task_postrun.connect(_postrun)
+signals.task_success.connect(_success)
+signals.task_failure.connect(_failure)
+signals.task_retry.connect(_retry)
+signals.task_revoked.connect(_revoked)
+signals.task_internal_error.connect(_internal_error)
