@@ -51,7 +51,7 @@ class WorkerSettings(Settings):
         default=1.0, ge=0.05, le=60, description="Seconds between a worker's looks at what is due"
     )
     rate_limit: str | None = Field(
-        default=None, description="One rate of calls for all workers: not there yet, so a worker refuses to start with it"
+        default=None, description="One rate of calls for all workers: not there yet, a worker refuses to start with it"
     )
     shutdown_grace: float = Field(
         default=30.0, ge=1, le=600, description="Seconds a stopping worker gives the calls that are out"

@@ -30,6 +30,7 @@ class AsyncRunner:
         self.address = address
         self.durability = durability
         self._idle: list[_Connection] = []
+        self._known: set[str] = set()  # scripts that Redis has, for all we know
         self._free = asyncio.Semaphore(CONNECTIONS)
         self._waiters = asyncio.Semaphore(WAITERS)
 
@@ -53,7 +54,7 @@ class AsyncRunner:
             try:
                 async with asyncio.timeout_at(deadline), self._connection(self._free) as connection:
                     fresh = not connection.is_connected
-                    answers = await self._exchange(connection, call, deadline - loop.time())
+                    answers = await self._exchange(connection, call, deadline)
                 check_confirmed(answers)
                 return call.parse(answers[0])
             except (redis_errors.ConnectionError, redis_errors.TimeoutError, OSError) as error:
@@ -67,12 +68,19 @@ class AsyncRunner:
             except redis_errors.RedisError as error:
                 raise unavailable(error, self.address) from None
 
-    async def _exchange(self, connection: _Connection, call: Call[Any], left: float) -> list[Any]:
-        answers = await self._send(connection, commands(call, self.durability, left))
+    async def _exchange(self, connection: _Connection, call: Call[Any], deadline: float) -> list[Any]:
+        loop = asyncio.get_running_loop()
+
+        async def send(*, whole: bool) -> list[Any]:
+            to_send = commands(call, self.durability, deadline - loop.time(), whole=whole)
+            return await self._send(connection, to_send)
+
+        answers = await send(whole=call.script.sha not in self._known)
         if isinstance(answers[0], redis_errors.NoScriptError):
-            answers = await self._send(connection, commands(call, self.durability, left, whole=True))
+            answers = await send(whole=True)
         if isinstance(answers[0], redis_errors.ResponseError):
             raise answers[0]
+        self._known.add(call.script.sha)
         return answers
 
     @staticmethod

@@ -108,6 +108,7 @@ class SyncRunner:
 
     def _reset(self) -> None:
         self._pid = os.getpid()
+        self._known: set[str] = set()  # scripts that Redis has, for all we know
         self._idle: list[_Connection] = []
         self._free = threading.Semaphore(CONNECTIONS)
         self._waiters = threading.Semaphore(WAITERS)
@@ -146,12 +147,16 @@ class SyncRunner:
                 raise unavailable(error, self.address) from None
 
     def _exchange(self, connection: _Connection, call: Call[Any], deadline: float) -> list[Any]:
-        answers = self._send(connection, commands(call, self.durability, deadline - time.monotonic()), deadline)
+        def send(*, whole: bool) -> list[Any]:
+            to_send = commands(call, self.durability, deadline - time.monotonic(), whole=whole)
+            return self._send(connection, to_send, deadline)
+
+        answers = send(whole=call.script.sha not in self._known)
         if isinstance(answers[0], redis_errors.NoScriptError):
-            left = deadline - time.monotonic()
-            answers = self._send(connection, commands(call, self.durability, left, whole=True), deadline)
+            answers = send(whole=True)
         if isinstance(answers[0], redis_errors.ResponseError):
             raise answers[0]
+        self._known.add(call.script.sha)
         return answers
 
     @staticmethod

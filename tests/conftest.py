@@ -3,14 +3,17 @@
 import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-import redis
 
 from smsq import Settings, SmsQueue
 from tests.support.sandbox import Sandbox
 from tests.support.server import Server
 from tests.support.worker import Worker, environment
+
+if TYPE_CHECKING:
+    import redis
 
 
 @pytest.fixture(scope="session")

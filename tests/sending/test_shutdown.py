@@ -1,0 +1,184 @@
+"""A worker ends, asked or killed: calls that are out end well or are never repeated, and the rest goes to others at once."""
+
+import os
+import signal
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+import pytest
+
+from smsq import Sms, SmsQueue, keys
+from smsq.states import State
+from tests.support.jobs import at_rest, end_of, in_state, make_due, put_off
+from tests.support.sandbox import Sandbox, ordinary
+from tests.support.waiting import wait_until
+from tests.support.worker import Worker
+
+if TYPE_CHECKING:
+    import redis
+
+SLOTS = 5
+JOBS = 60
+#: Seconds that the gateway takes for an answer: long enough for a test to act meanwhile.
+LATENCY = 1.5
+
+StartWorker = Callable[..., Worker]
+
+
+def enqueue(queue: SmsQueue, count: int) -> list[str]:
+    """Enqueues messages for ordinary numbers and returns the jobs' ids."""
+    messages = (Sms(recipient=ordinary(number), text="Код") for number in range(count))
+    return [job.id for job in queue.enqueue_many(messages)]
+
+
+def in_states(queue: SmsQueue, jobs: Iterable[str], state: State) -> list[str]:
+    """Returns those of the jobs that are in a state."""
+    return [job_id for job_id in jobs if in_state(queue, job_id, state)]
+
+
+def term(worker: Worker) -> None:
+    """SIGTERM to the main process, as a supervisor sends it."""
+    worker.signal(signal.SIGTERM)
+
+
+def term_group(worker: Worker) -> None:
+    """SIGTERM to the whole process group, as a shell or some supervisors send it."""
+    os.killpg(worker.pid, signal.SIGTERM)
+
+
+def quit_cold(worker: Worker) -> None:
+    """SIGQUIT, Celery's cold shutdown."""
+    worker.signal(signal.SIGQUIT)
+
+
+WAYS = {
+    "TERM": ((), term, 0),
+    "TERM to the group": ((), term_group, 0),
+    "QUIT": ((), quit_cold, None),
+    "TERM, threads": (("-P", "threads"), term, 0),
+    "TERM, prefork": (("-P", "prefork"), term, 0),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_stopping_worker_ends_its_calls_and_gives_back_the_rest_at_once(
+    worker: StartWorker, queue: SmsQueue, sandbox: Sandbox, client: "redis.Redis", way: str
+) -> None:
+    """F34, F49: while its calls are still out all it had taken is on the lane again; it exits, nobody is called twice."""
+    arguments, stop, code = WAYS[way]
+    leaving = worker("--concurrency", str(SLOTS), *arguments)
+    sandbox.post("/sandbox/latency", seconds=LATENCY)
+    jobs = enqueue(queue, JOBS)
+    wait_until(lambda: len(sandbox.calls()) == SLOTS, what="the slots are full")
+    stop(leaving)
+    wait_until(lambda: client.llen("sms.normal") == JOBS - SLOTS, what="the rest is on the lane again")
+    assert len(in_states(queue, jobs, State.SENDING)) == SLOTS, "the calls had ended already"
+    exited = leaving.process.wait(20)
+    assert code is None or exited == code
+    sent = in_states(queue, jobs, State.SENT)
+    assert len(sent) == len(sandbox.calls()) == SLOTS
+    assert len(in_states(queue, jobs, State.QUEUED)) == JOBS - SLOTS
+    assert client.zcard(keys.DUE) == 0
+
+    sandbox.post("/sandbox/latency", seconds=0)
+    worker()
+    assert {end_of(queue, job_id).state for job_id in jobs} == {State.SENT}
+    assert sandbox.counts() == {ordinary(number): 1 for number in range(JOBS)}
+    assert len(sandbox.calls()) == JOBS
+    assert at_rest(client)
+
+
+def test_another_worker_has_the_rest_while_the_calls_are_out(
+    worker: StartWorker, queue: SmsQueue, sandbox: Sandbox
+) -> None:
+    """Two workers under load, one is stopped: the other sends what it gives back; each number gets one message."""
+    leaving, staying = worker("--concurrency", str(SLOTS)), worker("--concurrency", str(SLOTS))
+    sandbox.post("/sandbox/latency", seconds=0.5)
+    jobs = enqueue(queue, JOBS)
+    wait_until(lambda: len(sandbox.calls()) >= 2 * SLOTS, what="both call")
+    term(leaving)
+    assert leaving.process.wait(20) == 0
+    sandbox.post("/sandbox/latency", seconds=0)
+    assert {end_of(queue, job_id).state for job_id in jobs} == {State.SENT}
+    assert set(sandbox.counts().values()) == {1}
+    assert len(sandbox.calls()) == JOBS
+    assert leaving.lines("job.sent")
+    assert staying.lines("job.sent")
+
+
+def test_a_wait_in_place_ends_with_the_worker(
+    worker: StartWorker, queue: SmsQueue, sandbox: Sandbox, client: "redis.Redis"
+) -> None:
+    """F61: a job between two tries goes to the schedule with its attempts and its reason; no call follows the stop."""
+    number = sandbox.recipient("429")
+    leaving = worker(SMSQ_RETRY_WINDOW="50")
+    job_id = queue.enqueue(Sms(recipient=number, text="Код")).id
+    wait_until(lambda: sandbox.called(number) == 2, what="the second try")
+    term(leaving)
+    assert leaving.process.wait(20) == 0
+    job = queue.lookup(job_id)
+    assert job
+    assert (job.state, job.attempts) == (State.RETRYING, sandbox.called(number))
+    assert put_off(queue, job_id).reason == "too many calls (HTTP 429)"
+    assert client.zscore(keys.DUE, job_id)
+
+
+def test_a_call_that_outlasts_the_grace_is_never_repeated(
+    worker: StartWorker, queue: SmsQueue, sandbox: Sandbox, client: "redis.Redis"
+) -> None:
+    """The worker ends when its grace is over; nobody knows what became of the call, and nobody calls again."""
+    number = sandbox.recipient("hang-accepted")
+    leaving = worker(SMSQ_SHUTDOWN_GRACE="1")
+    job_id = queue.enqueue(Sms(recipient=number, text="Код")).id
+    wait_until(lambda: sandbox.called(number), what="the call is out")
+    term(leaving)
+    leaving.process.wait(20)
+    worker(SMSQ_DISPATCH_INTERVAL="0.05")
+    if in_state(queue, job_id, State.SENDING):
+        make_due(client, job_id)
+    assert end_of(queue, job_id).state is State.UNKNOWN
+    assert sandbox.counts()[number] == sandbox.called(number) == 1
+
+
+def test_what_a_killed_worker_had_not_begun_is_anothers(
+    worker: StartWorker, queue: SmsQueue, sandbox: Sandbox, client: "redis.Redis"
+) -> None:
+    """F29, F32: killed with two calls out and two jobs reserved: these are sent by another when the reservation is over."""
+    dying = worker("-P", "prefork", "--concurrency", "2", SMSQ_RESERVATION="1")
+    sandbox.post("/sandbox/latency", seconds=20)
+    jobs = enqueue(queue, 10)
+    wait_until(lambda: len(sandbox.calls()) == 2, what="two calls are out")
+    wait_until(lambda: client.zcard(keys.DUE) == 4, what="two more are reserved")
+    begun = in_states(queue, jobs, State.SENDING)
+    dying.kill()
+    sandbox.post("/sandbox/latency", seconds=0)
+    worker(SMSQ_DISPATCH_INTERVAL="0.05")
+    rest = [job_id for job_id in jobs if job_id not in begun]
+    assert {end_of(queue, job_id).state for job_id in rest} == {State.SENT}
+    assert len(begun) == 2
+    assert len(sandbox.calls()) == 10
+    assert set(sandbox.counts().values()) == {1}
+
+
+def test_what_a_killed_worker_had_begun_is_never_called_again(
+    worker: StartWorker, queue: SmsQueue, sandbox: Sandbox, client: "redis.Redis"
+) -> None:
+    """Killed in mid-call: when the lease is over the job is `unknown`, for a person, with one message at the gateway."""
+    dying = worker("--concurrency", str(SLOTS))
+    sandbox.post("/sandbox/latency", seconds=20)
+    jobs = enqueue(queue, SLOTS)
+    wait_until(lambda: len(sandbox.calls()) == SLOTS, what="the calls are out")
+    dying.kill()
+    sandbox.post("/sandbox/latency", seconds=0)
+    survivor = worker(SMSQ_DISPATCH_INTERVAL="0.05")
+    for job_id in jobs:
+        assert in_state(queue, job_id, State.SENDING)
+        make_due(client, job_id)
+    ended = [end_of(queue, job_id) for job_id in jobs]
+    assert {(job.state, job.error.reason if job.error else "") for job in ended} == {
+        (State.UNKNOWN, "the worker was lost during the call")
+    }
+    assert at_rest(client)
+    assert {line["job_id"] for line in survivor.lines("job.unknown")} == set(jobs)
+    assert sandbox.counts() == {ordinary(number): 1 for number in range(SLOTS)}
+    assert len(sandbox.calls()) == SLOTS
