@@ -5,14 +5,17 @@ line of that job.
 """
 
 import base64
+import json
 import logging
 import sys
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 from urllib.parse import quote, quote_plus
 
 import structlog
 from pydantic_core import to_json
+from structlog.processors import ExceptionRenderer
+from structlog.tracebacks import ExceptionDictTransformer
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 _SHOWN = "[secret]"
@@ -20,15 +23,19 @@ _SHOWN = "[secret]"
 _SHORTEST = 4
 
 
+def _spellings(secret: str) -> set[str]:
+    """Returns how a secret may be written: plainly, URL-encoded, in base64, and as JSON and Python quote it."""
+    coded = {encode(secret.encode()).decode().rstrip("=") for encode in (base64.b64encode, base64.urlsafe_b64encode)}
+    quoted = {json.dumps(secret), json.dumps(secret, ensure_ascii=False), repr(secret), ascii(secret)}
+    return {secret, quote(secret), quote(secret, safe=""), quote_plus(secret)} | coded | {each[1:-1] for each in quoted}
+
+
 class Redactor:
-    """Replaces secrets by value in a finished line, however they were written: plainly, URL-encoded, in base64."""
+    """Replaces secrets by value in a finished line, however they were written."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
         """Keeps every spelling of each secret, longest first."""
-        spellings: set[str] = set()
-        for secret in secrets:
-            encoded = base64.b64encode(secret.encode()).decode().rstrip("=")
-            spellings |= {secret, quote(secret, safe=""), quote_plus(secret), encoded}
+        spellings = set().union(*map(_spellings, secrets))
         self._spellings = sorted((each for each in spellings if len(each) >= _SHORTEST), key=len, reverse=True)
 
     def __call__(self, line: str) -> str:
@@ -64,11 +71,20 @@ def _shared() -> list[Processor]:
     ]
 
 
+#: Tracebacks without the frames' variables, which structlog shows by default: there are the number and the text.
+_FRAMES: Final = ExceptionRenderer(ExceptionDictTransformer(show_locals=False))
+
+
+def _console() -> Processor:
+    plain = structlog.dev.plain_traceback  # for the same reason: a library that is installed by chance shows variables
+    return structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=28, exception_formatter=plain)
+
+
 def _render_json(_: WrappedLogger, __: str, event: EventDict) -> str:
     return to_json(event, fallback=repr).decode()
 
 
-def set_up(*, level: str, celery_level: int, json: bool, secrets: Iterable[str]) -> None:
+def set_up(*, level: str, celery_level: int, as_json: bool, secrets: Iterable[str]) -> None:
     """Sets up structlog for our lines and the standard library's logging for everybody else's, with one look.
 
     Our own lines don't pass through `logging`: one line a job is a tenth of what a job costs there.
@@ -76,14 +92,10 @@ def set_up(*, level: str, celery_level: int, json: bool, secrets: Iterable[str])
     Args:
         level: The least level of our own lines.
         celery_level: The least level of everybody else's.
-        json: JSON lines, or a readable console.
+        as_json: JSON lines, or a readable console.
         secrets: What must never appear.
     """
-    render: list[Processor] = (
-        [structlog.processors.dict_tracebacks, _render_json]
-        if json
-        else [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=28)]
-    )
+    render = [_FRAMES, _render_json] if as_json else [_console()]
     redact = Redactor(secrets)
 
     def redact_line(_: WrappedLogger, __: str, line: Any) -> str:  # noqa: ANN401 - what the renderer returned

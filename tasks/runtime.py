@@ -108,7 +108,9 @@ class Runtime:
             await asyncio.sleep(_PAUSE)
 
     def stop(self) -> None:
-        """Starts no call any more and ends every wait for one: those jobs go back. Thread-safe."""
+        """Starts no call any more and ends every wait for one: those jobs go back. Thread-safe, also after `close`."""
+        if self.thread.loop.is_closed():
+            return
         self.thread.loop.call_soon_threadsafe(self._stop)
 
     def _stop(self) -> None:

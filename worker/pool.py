@@ -58,6 +58,7 @@ class TaskPool(BasePool):
         self._hub: Any = None
         self._woken = False
         self._telling = False
+        self._stopped = False
         self._idle = threading.Event()
 
     def on_start(self) -> None:
@@ -169,7 +170,11 @@ class TaskPool(BasePool):
         log.warning("pool.terminate_refused", reason="a call that is out is not cut; its outcome would be unknown")
 
     def on_stop(self) -> None:
-        """Ends what is out, within the grace; nothing else starts."""
+        """Ends what is out, within the grace; nothing else starts. Celery's cold shutdown calls it twice."""
+        if self._stopped:
+            return
+        self._stopped = True
+        self._runtime.stop()
         deadline = time.monotonic() + self._runtime.settings.shutdown_grace
         while (self._incoming or self._jobs or self._outgoing) and time.monotonic() < deadline:
             self._idle.clear()

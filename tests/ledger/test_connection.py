@@ -1,0 +1,363 @@
+"""F38: whatever Redis does, a producer hears of it in time, with the reason; and goes on when Redis is well again."""
+
+import asyncio
+import re
+import signal
+import socket
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from typing import NamedTuple
+
+import pytest
+
+from smsq import QueueUnavailable, Settings, Sms, SmsQueue
+from smsq.connection import CONNECTIONS
+from smsq.states import State
+from tests.support.server import Server, free_port
+from tests.support.wire import Wire
+
+SMS = Sms(recipient="+77010000001", text="Код: 4711")
+OwnServer = Callable[..., Server]
+
+
+class Trouble(NamedTuple):
+    """A Redis that can't be used: where it is, what a producer must hear, and how to make it well again."""
+
+    url: str
+    reason: str
+    mend: Callable[[], object] | None = None
+
+
+def refused(stack: ExitStack, own_server: OwnServer) -> Trouble:
+    """Nobody listens."""
+    return Trouble(f"redis://127.0.0.1:{free_port()}/0", "connection refused")
+
+
+def frozen(stack: ExitStack, own_server: OwnServer) -> Trouble:
+    """The server's process is stopped; the kernel still accepts for it."""
+    server = own_server()
+    server.signal(signal.SIGSTOP)
+    return Trouble(server.url, "no answer in time", lambda: server.signal(signal.SIGCONT))
+
+
+def black_hole(stack: ExitStack, own_server: OwnServer) -> Trouble:
+    """Connections stand, and nothing arrives any more."""
+    wire = stack.enter_context(Wire(own_server().port))
+    wire.black_hole()
+    return Trouble(wire.redis_url, "no answer in time", wire.mend)
+
+
+def deaf(stack: ExitStack, own_server: OwnServer) -> Trouble:
+    """Not even a connection comes about: nobody accepts, and the kernel's queue is full."""
+    listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+    for _ in range(3):
+        waiting = stack.enter_context(socket.socket())
+        waiting.setblocking(False)
+        waiting.connect_ex(listener.getsockname())
+    return Trouble(f"redis://127.0.0.1:{listener.getsockname()[1]}/0", "no answer in time")
+
+
+def unresolvable(stack: ExitStack, own_server: OwnServer) -> Trouble:
+    """There is no such host."""
+    return Trouble("redis://redis.invalid:6379/0", "the host name can't be resolved|no answer in time")
+
+
+def too_many_clients(stack: ExitStack, own_server: OwnServer) -> Trouble:
+    """The server has as many clients as it takes."""
+    server = own_server()
+    client = stack.enter_context(server.client())
+    client.config_set("maxclients", 1)
+    reason = "it has reached its number of clients"
+    return Trouble(server.url, reason, lambda: client.config_set("maxclients", 100))
+
+
+def memory_full(stack: ExitStack, own_server: OwnServer) -> Trouble:
+    """The server takes nothing more."""
+    server = own_server()
+    client = stack.enter_context(server.client())
+    client.config_set("maxmemory", 1)
+    return Trouble(server.url, "its memory is full", lambda: client.config_set("maxmemory", 0))
+
+
+def replica(stack: ExitStack, own_server: OwnServer) -> Trouble:
+    """The address leads to a replica."""
+    server = own_server("--replicaof", "127.0.0.1", str(free_port()))
+    client = stack.enter_context(server.client())
+    return Trouble(server.url, "it is a read-only replica", lambda: client.replicaof("NO", "ONE"))
+
+
+def wrong_password(stack: ExitStack, own_server: OwnServer) -> Trouble:
+    """The server wants another password."""
+    server = own_server()
+    client = stack.enter_context(server.client())
+    client.config_set("requirepass", "right")
+    url = f"redis://:wrong-secret@127.0.0.1:{server.port}/0"
+    return Trouble(url, "access refused", lambda: client.config_set("requirepass", "wrong-secret"))
+
+
+def no_password(stack: ExitStack, own_server: OwnServer) -> Trouble:
+    """The server wants a password, and the address has none."""
+    server = own_server()
+    client = stack.enter_context(server.client())
+    client.config_set("requirepass", "right")
+    return Trouble(server.url, "access refused", lambda: client.config_set("requirepass", ""))
+
+
+def not_permitted(stack: ExitStack, own_server: OwnServer) -> Trouble:
+    """The user may connect and run no script."""
+    server = own_server()
+    client = stack.enter_context(server.client())
+    client.acl_setuser("web", enabled=True, passwords=["+secret"], commands=["+ping", "+client", "+select"])
+    url = f"redis://web:secret@127.0.0.1:{server.port}/0"
+    return Trouble(url, "access refused", lambda: client.acl_setuser("web", keys=["*"], categories=["+@all"]))
+
+
+def cluster(stack: ExitStack, own_server: OwnServer) -> Trouble:
+    """The server is part of a cluster."""
+    return Trouble(own_server("--cluster-enabled", "yes").url, "it is a cluster, which is not supported")
+
+
+def no_such_database(stack: ExitStack, own_server: OwnServer) -> Trouble:
+    """The server has fewer databases."""
+    return Trouble(own_server("--databases", "2").url.removesuffix("0") + "9", "DB index is out of range")
+
+
+def not_redis(stack: ExitStack, own_server: OwnServer) -> Trouble:
+    """A web server listens there."""
+    listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+
+    def serve() -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            with connection:
+                connection.recv(1000)
+                connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    stack.callback(thread.join)
+    stack.callback(listener.shutdown, socket.SHUT_RDWR)
+    return Trouble(f"redis://127.0.0.1:{listener.getsockname()[1]}/0", "it doesn't answer as Redis does")
+
+
+def no_tls(stack: ExitStack, own_server: OwnServer) -> Trouble:
+    """The address wants TLS, and the server speaks none."""
+    return Trouble(own_server().url.replace("redis:", "rediss:"), "it doesn't speak TLS|the connection was closed")
+
+
+QUICK = [
+    refused, unresolvable, too_many_clients, memory_full, replica, wrong_password, no_password, not_permitted, cluster,
+    no_such_database, not_redis, no_tls,
+]  # fmt: skip
+SLOW = [frozen, black_hole, deaf]
+Provokes = Callable[[ExitStack, OwnServer], Trouble]
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    """What a trouble leaves to be cleaned up."""
+    with ExitStack() as made:
+        yield made
+
+
+def heard(error: QueueUnavailable, trouble: Trouble) -> None:
+    """Checks that an error names the reason and the address, and no secret."""
+    where = trouble.url.split("@")[-1].split("//")[-1]
+    text = str(error)
+    assert re.fullmatch(rf"Redis at rediss?://{re.escape(where)}: (?:{trouble.reason})[^\n]*", text), text
+    assert "secret" not in text
+    assert error.__cause__ is None
+    assert error.__suppress_context__
+
+
+@pytest.mark.parametrize("provoke", [*QUICK, *SLOW])
+def test_threads_hear_the_reason(stack: ExitStack, own_server: OwnServer, provoke: Provokes) -> None:
+    """The first call, the second and the third; and when Redis is well again, the next one is accepted."""
+    trouble = provoke(stack, own_server)
+    queue = SmsQueue(trouble.url)
+    for _ in range(1 if provoke in SLOW else 3):
+        with pytest.raises(QueueUnavailable) as raised:
+            queue.enqueue(SMS, idempotency_key="k")
+        heard(raised.value, trouble)
+    if trouble.mend:
+        trouble.mend()
+        assert queue.enqueue(SMS, idempotency_key="k").state is State.QUEUED
+    queue.close()
+
+
+@pytest.mark.parametrize("provoke", [*QUICK, *SLOW])
+def test_coroutines_hear_the_reason_and_the_loop_turns(
+    stack: ExitStack, own_server: OwnServer, provoke: Provokes
+) -> None:
+    """Three calls at once and one after them; while they wait, other coroutines have their turns."""
+    trouble = provoke(stack, own_server)
+
+    async def scenario() -> None:
+        queue = SmsQueue(trouble.url)
+        calls = asyncio.gather(*(queue.aenqueue(SMS, idempotency_key="k") for _ in range(3)), return_exceptions=True)
+        turns = await turns_until_done(calls)
+        for error in calls.result():
+            assert isinstance(error, QueueUnavailable)
+            heard(error, trouble)
+        if provoke in SLOW:
+            assert turns > 20
+        if trouble.mend:
+            trouble.mend()
+            assert (await queue.aenqueue(SMS, idempotency_key="k")).state is State.QUEUED
+        await queue.aclose()
+
+    asyncio.run(scenario())
+
+
+async def turns_until_done(work: "asyncio.Future[list[object]]") -> int:
+    """Returns how often another coroutine had its turn, at most one in 10 ms, until something was done."""
+    turns = 0
+    while not work.done():
+        await asyncio.wait([work], timeout=0.01)
+        turns += 1
+    return turns
+
+
+@pytest.mark.parametrize("provoke", SLOW)
+def test_the_second_call_and_the_third_end_in_time_too(
+    stack: ExitStack, own_server: OwnServer, provoke: Provokes
+) -> None:
+    """Also where the first one had a connection that worked."""
+    trouble = provoke(stack, own_server)
+    queue = SmsQueue(trouble.url)
+    call = queue._enqueue_call(SMS, queue._options("normal", None, None, None, "ask"), "k")
+    for _ in range(3):
+        with pytest.raises(QueueUnavailable, match=trouble.reason):
+            queue._sync.run(call, 0.2)
+    queue.close()
+
+
+def test_a_connection_that_worked_and_froze(own_server: OwnServer) -> None:
+    """Frozen after the first job: the second and the third aren't accepted; thawed, the same keys are, once each."""
+    server = own_server()
+    queue = SmsQueue(server.url)
+    queue.enqueue(SMS, idempotency_key="first")
+    server.signal(signal.SIGSTOP)
+    for key in ("second", "third"):
+        with pytest.raises(QueueUnavailable, match="no answer in time"):
+            queue.enqueue(SMS, idempotency_key=key)
+    server.signal(signal.SIGCONT)
+    jobs = {queue.enqueue(SMS, idempotency_key=key).id for key in ("first", "second", "third")}
+    with server.client() as client:
+        assert set(client.keys("smsq:job:*")) == {f"smsq:job:{job_id}" for job_id in jobs}
+    queue.close()
+
+
+def test_fifty_threads_at_once(own_server: OwnServer) -> None:
+    """On a frozen server each of them hears of it in its own time; after the thaw the same keys are accepted."""
+    server = own_server()
+    queue = SmsQueue(server.url)
+
+    def enqueue(number: int) -> str:
+        try:
+            return queue.enqueue(SMS, idempotency_key=f"k{number}").id
+        except QueueUnavailable as error:
+            return str(error)
+
+    with ThreadPoolExecutor(50) as pool:
+        server.signal(signal.SIGSTOP)
+        for error in pool.map(enqueue, range(50)):
+            assert error.endswith((": no answer in time", ": every connection of this process is in use"))
+        server.signal(signal.SIGCONT)
+        ids = set(pool.map(enqueue, range(50)))
+    with server.client() as client:
+        assert set(client.keys("smsq:job:*")) == {f"smsq:job:{job_id}" for job_id in ids}
+        assert sum(each["name"] == "smsq" for each in client.client_list()) <= CONNECTIONS
+    queue.close()
+
+
+def test_a_pool_that_is_used_up_names_itself(own_server: OwnServer) -> None:
+    """While others hold every connection, the next one hears why it waited in vain."""
+    server = own_server()
+    queue = SmsQueue(server.url)
+    call = queue._enqueue_call(SMS, queue._options("normal", None, None, None, "ask"), "k")
+    server.signal(signal.SIGSTOP)
+
+    async def in_a_loop() -> None:
+        holding = [asyncio.create_task(hold()) for _ in range(CONNECTIONS)]
+        await asyncio.sleep(0)
+        with pytest.raises(QueueUnavailable, match="every connection of this process is in use"):
+            await queue._runner().run(call, 0.2)
+        server.signal(signal.SIGCONT)
+        await asyncio.gather(*holding)
+        await queue.aclose()
+
+    async def hold() -> None:
+        await queue._runner().run(call, 60)
+
+    with ThreadPoolExecutor(CONNECTIONS) as pool:
+        holding = [pool.submit(queue._sync.run, call, 60) for _ in range(CONNECTIONS)]
+        while queue._sync._free._value:
+            threading.Event().wait(0.01)
+        with pytest.raises(QueueUnavailable, match="every connection of this process is in use"):
+            queue._sync.run(call, 0.2)
+        server.signal(signal.SIGCONT)
+        for each in holding:
+            each.result()
+    server.signal(signal.SIGSTOP)
+    asyncio.run(in_a_loop())
+    queue.close()
+
+
+def test_a_server_that_answers_slowly_is_given_up_in_time(own_server: OwnServer) -> None:
+    """Each step of a new connection has its answer well within the limit; all of them together don't."""
+    with Wire(own_server().port) as wire:
+        wire.delay(0.15)
+        queue = SmsQueue(wire.redis_url)
+        call = queue._enqueue_call(SMS, queue._options("normal", None, None, None, "ask"), "k")
+        with pytest.raises(QueueUnavailable, match="no answer in time"):
+            queue._sync.run(call, 0.3)
+
+        async def in_a_loop() -> None:
+            with pytest.raises(QueueUnavailable, match="no answer in time"):
+                await queue._runner().run(call, 0.3)
+            await queue.aclose()
+
+        asyncio.run(in_a_loop())
+
+
+def test_an_answer_that_is_cut_off_is_asked_for_again(own_server: OwnServer) -> None:
+    """Half an answer is none: the connection is replaced, and the script runs again."""
+    server = own_server()
+    with Wire(server.port) as wire:
+        queue = SmsQueue(wire.redis_url)
+        job = queue.enqueue(SMS)
+        wire.cut_after(1)
+        lookups: list[Callable[[], Awaitable[object]]] = [lambda: queue.alookup(job.id)]
+        with pytest.raises(QueueUnavailable, match="the connection was closed"):
+            queue.lookup(job.id)
+        for lookup in lookups:
+            with pytest.raises(QueueUnavailable, match="the connection was closed"):
+                asyncio.run(closing(queue, lookup))
+        wire.cut_after(None)
+        assert queue.lookup(job.id) == job
+        queue.close()
+
+
+async def closing(queue: SmsQueue, lookup: Callable[[], Awaitable[object]]) -> None:
+    """Looks up in a loop, and closes what it used."""
+    try:
+        await lookup()
+    finally:
+        await queue.aclose()
+
+
+def test_settings_reach_the_connection(own_server: OwnServer) -> None:
+    """The database of the address is the one that is used, and connections have our name."""
+    server = own_server()
+    queue = SmsQueue(settings=Settings.load(redis_url=server.url.removesuffix("0") + "3"))
+    queue.enqueue(SMS)
+    with server.client() as client:
+        assert client.info("keyspace").keys() == {"db3"}
+        assert [each["name"] for each in client.client_list()].count("smsq") == 1
+    queue.close()
