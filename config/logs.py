@@ -5,10 +5,10 @@ line of that job.
 """
 
 import base64
-import json
 import logging
 import sys
 from collections.abc import Iterable
+from json import dumps
 from typing import Any, Final
 from urllib.parse import quote, quote_plus
 
@@ -26,7 +26,7 @@ _SHORTEST = 4
 def _spellings(secret: str) -> set[str]:
     """Returns how a secret may be written: plainly, URL-encoded, in base64, and as JSON and Python quote it."""
     coded = {encode(secret.encode()).decode().rstrip("=") for encode in (base64.b64encode, base64.urlsafe_b64encode)}
-    quoted = {json.dumps(secret), json.dumps(secret, ensure_ascii=False), repr(secret), ascii(secret)}
+    quoted = {dumps(secret), dumps(secret, ensure_ascii=False), repr(secret), ascii(secret)}
     return {secret, quote(secret), quote(secret, safe=""), quote_plus(secret)} | coded | {each[1:-1] for each in quoted}
 
 
@@ -35,7 +35,7 @@ class Redactor:
 
     def __init__(self, secrets: Iterable[str]) -> None:
         """Keeps every spelling of each secret, longest first."""
-        spellings = set().union(*map(_spellings, secrets))
+        spellings: set[str] = set().union(*map(_spellings, secrets))
         self._spellings = sorted((each for each in spellings if len(each) >= _SHORTEST), key=len, reverse=True)
 
     def __call__(self, line: str) -> str:
@@ -84,7 +84,7 @@ def _render_json(_: WrappedLogger, __: str, event: EventDict) -> str:
     return to_json(event, fallback=repr).decode()
 
 
-def set_up(*, level: str, celery_level: int, as_json: bool, secrets: Iterable[str]) -> None:
+def set_up(*, level: str, celery_level: int, json: bool, secrets: Iterable[str]) -> None:
     """Sets up structlog for our lines and the standard library's logging for everybody else's, with one look.
 
     Our own lines don't pass through `logging`: one line a job is a tenth of what a job costs there.
@@ -92,10 +92,10 @@ def set_up(*, level: str, celery_level: int, as_json: bool, secrets: Iterable[st
     Args:
         level: The least level of our own lines.
         celery_level: The least level of everybody else's.
-        as_json: JSON lines, or a readable console.
+        json: JSON lines, or a readable console.
         secrets: What must never appear.
     """
-    render = [_FRAMES, _render_json] if as_json else [_console()]
+    render = [_FRAMES, _render_json] if json else [_console()]
     redact = Redactor(secrets)
 
     def redact_line(_: WrappedLogger, __: str, line: Any) -> str:  # noqa: ANN401 - what the renderer returned

@@ -52,7 +52,7 @@ class AsyncRunner:
         while True:
             fresh = False
             try:
-                async with asyncio.timeout_at(deadline), self._connection(self._free) as connection:
+                async with self._connection(self._free, deadline) as connection:
                     fresh = not connection.is_connected
                     answers = await self._exchange(connection, call, deadline)
                 check_confirmed(answers)
@@ -98,28 +98,39 @@ class AsyncRunner:
             timeout: Seconds to wait at most.
 
         Returns:
-            Whether something came.
+            Whether something came. False also when too many others wait already.
 
         Raises:
             QueueUnavailable: Redis can't be reached.
         """
+        deadline = asyncio.get_running_loop().time() + timeout
         try:
-            async with asyncio.timeout(timeout + 2.0), self._connection(self._waiters) as connection:
-                answer = await self._send(connection, [("BLPOP", key, max(0.01, timeout))])
+            async with self._connection(self._waiters, deadline, margin=2.0) as connection:
+                left = deadline - asyncio.get_running_loop().time()
+                answer = await self._send(connection, [("BLPOP", key, max(0.01, left))])
+        except redis_errors.MaxConnectionsError:
+            return False
         except _FAILURES as error:
             raise unavailable(error, self.address) from None
         return bool(answer[0])
 
     @asynccontextmanager
-    async def _connection(self, slots: asyncio.Semaphore) -> AsyncIterator[_Connection]:
-        async with slots:
-            connection = await self._take_idle() or await self._new()
-            try:
-                yield connection
-            except BaseException:
-                await connection.disconnect(nowait=True)
-                raise
-            self._idle.append(connection)
+    async def _connection(
+        self, slots: asyncio.Semaphore, deadline: float, *, margin: float = 0.0
+    ) -> AsyncIterator[_Connection]:
+        """Lends a connection until the deadline, by the loop's clock, and a margin after it."""
+        await _acquire(slots, deadline)
+        try:
+            async with asyncio.timeout_at(deadline + margin):
+                connection = await self._take_idle() or await self._new()
+                try:
+                    yield connection
+                except BaseException:
+                    await connection.disconnect(nowait=True)
+                    raise
+                self._idle.append(connection)
+        finally:
+            slots.release()
 
     async def _take_idle(self) -> _Connection | None:
         """Returns an idle connection that the server hasn't closed meanwhile."""
@@ -168,6 +179,17 @@ class AsyncRunner:
         while self._idle:
             with contextlib.suppress(RuntimeError, OSError):
                 self._idle.pop()._close()  # noqa: SLF001 - redis-py's own way to close without a loop
+
+
+async def _acquire(slots: asyncio.Semaphore, deadline: float) -> None:
+    if not slots.locked():
+        await slots.acquire()
+        return
+    try:
+        async with asyncio.timeout_at(deadline):
+            await slots.acquire()
+    except TimeoutError:
+        raise redis_errors.MaxConnectionsError from None
 
 
 async def _answer(connection: _Connection) -> Any:  # noqa: ANN401 - a Redis reply

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from redis import exceptions as redis_errors
 from redis.backoff import NoBackoff
-from redis.connection import Connection, SSLConnection, UnixDomainSocketConnection
+from redis.connection import AbstractConnection, Connection, SSLConnection, UnixDomainSocketConnection
 from redis.retry import Retry
 from redis.sentinel import MasterNotFoundError
 
@@ -57,8 +57,8 @@ def _resolve(host: str, port: int, timeout: float) -> list[Any]:
     return list(found[0])
 
 
-class _DeadlineConnection(Connection):
-    """redis-py's connection with one deadline over resolving, connecting, the handshake and each command."""
+class _Deadline(AbstractConnection):
+    """One deadline over the handshake and each command: redis-py's own limit is for each read, and counts anew."""
 
     deadline = float("inf")
 
@@ -67,6 +67,16 @@ class _DeadlineConnection(Connection):
         if left <= 0:
             raise TimeoutError("deadline passed")
         return left
+
+    def read_response(self, *args: Any, **options: Any) -> Any:  # noqa: ANN401 - a Redis reply
+        """Reads an answer within what is left of the time."""
+        if self._sock:
+            self._sock.settimeout(self._left())
+        return super().read_response(*args, **options)
+
+
+class _DeadlineConnection(_Deadline, Connection):
+    """The same deadline over resolving and connecting."""
 
     def _connect(self) -> socket.socket:
         failure: OSError = OSError("no address")
@@ -89,8 +99,7 @@ class _DeadlineSSLConnection(SSLConnection, _DeadlineConnection):
     """The same with TLS: redis-py wraps the socket that `_DeadlineConnection` connects."""
 
 
-class _DeadlineUnixConnection(UnixDomainSocketConnection):
-    deadline = float("inf")
+class _DeadlineUnixConnection(_Deadline, UnixDomainSocketConnection):
     host = ""
 
 
@@ -194,6 +203,8 @@ class SyncRunner:
         try:
             with self._connection(self._waiters, deadline) as connection:
                 answer = self._send(connection, [("BLPOP", key, max(0.01, timeout))], deadline)[0]
+        except redis_errors.MaxConnectionsError:
+            return False
         except _FAILURES as error:
             raise unavailable(error, self.address) from None
         return bool(answer)

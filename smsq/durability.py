@@ -1,6 +1,7 @@
 """What "accepted" waits for (`SMSQ_DURABILITY`), and what a failure of Redis is called."""
 
-import errno
+import os
+import re
 from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any
@@ -74,27 +75,32 @@ def unavailable(error: Exception, address: object) -> QueueUnavailable:
 
 
 def _reason(error: Exception) -> str:
+    for kind, reason in _KINDS:
+        if isinstance(error, kind):
+            return reason
     text = str(error)
-    match error:
-        case redis_errors.AuthenticationError() | redis_errors.NoPermissionError():
-            return "access refused: check the user name, the password and the ACL"
-        case redis_errors.OutOfMemoryError():
-            return "its memory is full"
-        case redis_errors.ReadOnlyError():
-            return "it is a read-only replica"
-        case redis_errors.BusyLoadingError():
-            return "it is loading its data"
-        case redis_errors.MaxConnectionsError():
-            return "every connection of this process is in use"
-        case TimeoutError() | redis_errors.TimeoutError():
-            return "no answer in time"
     lowered = text.lower()
     for sign, reason in _SIGNS:
         if sign in lowered:
             return reason
-    if isinstance(error, OSError):
-        return errno.errorcode.get(error.errno or 0, type(error).__name__)
-    return text[:200]
+    # redis-py and asyncio make texts of the network's errors, each its own, and both with the number.
+    if found := _NUMBER.search(text):
+        return os.strerror(int(found[1])).lower()
+    return text[:200] or type(error).__name__
+
+
+_KINDS: tuple[tuple[type[Exception], str], ...] = (
+    (redis_errors.AuthenticationError, "access refused: check the user name, the password and the ACL"),
+    (redis_errors.NoPermissionError, "access refused: check the user name, the password and the ACL"),
+    (redis_errors.OutOfMemoryError, "its memory is full"),
+    (redis_errors.ReadOnlyError, "it is a read-only replica"),
+    (redis_errors.BusyLoadingError, "it is loading its data"),
+    (redis_errors.MaxConnectionsError, "every connection of this process is in use"),
+    (redis_errors.InvalidResponse, "it doesn't answer as Redis does"),
+    (redis_errors.TimeoutError, "no answer in time"),
+    (TimeoutError, "no answer in time"),
+)
+_NUMBER = re.compile(r"\bErr(?:no|or) (\d+)")
 
 
 _SIGNS = (
@@ -103,7 +109,6 @@ _SIGNS = (
     ("max number of clients", "it has reached its number of clients"),
     ("cluster", "it is a cluster, which is not supported"),
     ("misconf", "it can't write its snapshot and refuses writes (MISCONF)"),
-    ("refused", "connection refused"),
     ("name or service not known", "the host name can't be resolved"),
     ("name resolution", "the host name can't be resolved"),
     ("no address associated", "the host name can't be resolved"),

@@ -35,7 +35,7 @@ async def main():
     await asyncio.sleep(0)
     await asyncio.sleep(0)
 
-logs.set_up(level="debug", celery_level=logging.DEBUG, as_json=sys.argv[1] == "json", secrets=[KEY])
+logs.set_up(level="debug", celery_level=logging.DEBUG, json=sys.argv[1] == "json", secrets=[KEY])
 try:
     crash()
 except ZeroDivisionError:
