@@ -44,7 +44,7 @@ def _set_up_logging(loglevel: int | str | None = None, **_: Any) -> None:  # noq
     logs.set_up(
         level=settings.log_level,
         celery_level=level if isinstance(level, int) else logging.WARNING,
-        as_json=logs.wants_json(settings.log_format),
+        json=logs.wants_json(settings.log_format),
         secrets=[each for each in (settings.api_key.get_secret_value(), settings.address.password) if each],
     )
 
