@@ -72,10 +72,16 @@ def _parse(url: str) -> Address:
     scheme, separator, _ = url.partition("://")
     if not separator or scheme not in _OPTIONS:
         raise ValueError("must start with redis://, rediss://, unix:// or sentinel://")
-    parts = urlsplit(url)
-    if parts.fragment or "#" in url:
+    if "#" in url:
         raise ValueError("has a '#'; percent-encode special characters of the password (%23)")
-    options = dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query)))
+    try:
+        parts = urlsplit(url)
+        options = dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query)))
+    except ValueError:
+        # The library's errors repeat what they were given, and that may be the password.
+        raise ValueError("can't be read as a URL; percent-encode special characters of the password") from None
+    if scheme != "unix" and "@" in parts.path + parts.query:
+        raise ValueError("has its '@' after a '/' or '?'; percent-encode special characters of the password (%2F, %3F)")
     unknown = sorted(set(options) - set(_OPTIONS[scheme]))
     if unknown:
         raise ValueError(f"has unknown options: {', '.join(unknown)}")

@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+import os
+import socket
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
@@ -31,6 +33,7 @@ class AsyncRunner:
         self.durability = durability
         self._idle: list[_Connection] = []
         self._known: set[str] = set()  # scripts that Redis has, for all we know
+        self._guard: AsyncGenerator[None, None] | None = None
         self._free = asyncio.Semaphore(CONNECTIONS)
         self._waiters = asyncio.Semaphore(WAITERS)
 
@@ -57,14 +60,14 @@ class AsyncRunner:
                     answers = await self._exchange(connection, call, deadline)
                 check_confirmed(answers)
                 return call.parse(answers[0])
-            except (redis_errors.ConnectionError, redis_errors.TimeoutError, OSError) as error:
-                if fresh or isinstance(error, redis_errors.AuthenticationError) or loop.time() >= deadline:
-                    raise unavailable(error, self.address) from None
-            except redis_errors.ReadOnlyError as error:
-                # A failover: the connection led to the old master. The next one asks the sentinels again.
+            except (redis_errors.ReadOnlyError, MasterNotFoundError) as error:
+                # A failover: the connection led to the old master, or there is none just now. Ask the sentinels again.
                 if self.address.scheme != "sentinel" or loop.time() + PAUSE >= deadline:
                     raise unavailable(error, self.address) from None
                 await asyncio.sleep(PAUSE)
+            except (redis_errors.ConnectionError, redis_errors.TimeoutError, OSError) as error:
+                if fresh or isinstance(error, redis_errors.AuthenticationError) or loop.time() >= deadline:
+                    raise unavailable(error, self.address) from None
             except redis_errors.RedisError as error:
                 raise unavailable(error, self.address) from None
 
@@ -143,6 +146,9 @@ class AsyncRunner:
         return None
 
     async def _new(self) -> _Connection:
+        if self._guard is None:
+            self._guard = self._until_the_loop_ends()
+            await anext(self._guard)
         address = self.address
         options = OPTIONS | {"username": address.username, "password": address.password, "db": address.db}
         options["retry"] = Retry(NoBackoff(), 0)
@@ -169,16 +175,28 @@ class AsyncRunner:
                 return found[0].decode(), int(found[1])
         raise MasterNotFoundError(f"no sentinel knows the master {self.address.master_name!r}")
 
+    async def _until_the_loop_ends(self) -> AsyncGenerator[None, None]:
+        """Closes the connections of a loop whose user doesn't: `asyncio.run` finishes generators before it ends."""
+        try:
+            yield
+        finally:
+            await self.close()
+
     async def close(self) -> None:
         """Closes idle connections. The runner can be used again afterwards."""
         while self._idle:
             await self._idle.pop().disconnect(nowait=True)
 
     def abandon(self) -> None:
-        """Drops the connections of a loop that was closed without `close`."""
+        """Drops the connections of a loop that was closed in no order at all."""
         while self._idle:
+            connection = self._idle.pop()
+            writer = connection._writer  # noqa: SLF001 - nothing public closes without a loop
             with contextlib.suppress(RuntimeError, OSError):
-                self._idle.pop()._close()  # noqa: SLF001 - redis-py's own way to close without a loop
+                if writer and (sock := writer.get_extra_info("socket")):
+                    with socket.socket(fileno=os.dup(sock.fileno())) as same:
+                        same.shutdown(socket.SHUT_RDWR)
+                connection._close()  # noqa: SLF001
 
 
 async def _acquire(slots: asyncio.Semaphore, deadline: float) -> None:

@@ -144,14 +144,14 @@ class SyncRunner:
                     answers = self._exchange(connection, call, deadline)
                 check_confirmed(answers)
                 return call.parse(answers[0])
-            except (redis_errors.ConnectionError, redis_errors.TimeoutError, OSError) as error:
-                if fresh or isinstance(error, redis_errors.AuthenticationError) or time.monotonic() >= deadline:
-                    raise unavailable(error, self.address) from None
-            except redis_errors.ReadOnlyError as error:
-                # A failover: the connection led to the old master. The next one asks the sentinels again.
+            except (redis_errors.ReadOnlyError, MasterNotFoundError) as error:
+                # A failover: the connection led to the old master, or there is none just now. Ask the sentinels again.
                 if self.address.scheme != "sentinel" or time.monotonic() + PAUSE >= deadline:
                     raise unavailable(error, self.address) from None
                 time.sleep(PAUSE)
+            except (redis_errors.ConnectionError, redis_errors.TimeoutError, OSError) as error:
+                if fresh or isinstance(error, redis_errors.AuthenticationError) or time.monotonic() >= deadline:
+                    raise unavailable(error, self.address) from None
             except redis_errors.RedisError as error:
                 raise unavailable(error, self.address) from None
 

@@ -102,18 +102,19 @@ _KINDS: tuple[tuple[type[Exception], str], ...] = (
 )
 _NUMBER = re.compile(r"\bErr(?:no|or) (\d+)")
 
-
+#: Parts of messages that can't be parts of a host's name, which is in some of them.
 _SIGNS = (
     ("can't write against a read only", "it is a read-only replica"),
     ("oom command not allowed", "its memory is full"),
     ("max number of clients", "it has reached its number of clients"),
-    ("cluster", "it is a cluster, which is not supported"),
+    ("can not run script on cluster", "it is a cluster, which is not supported"),
     ("misconf", "it can't write its snapshot and refuses writes (MISCONF)"),
     ("name or service not known", "the host name can't be resolved"),
     ("name resolution", "the host name can't be resolved"),
     ("no address associated", "the host name can't be resolved"),
-    ("certificate verify failed", "the server's certificate can't be verified"),
     ("hostname mismatch", "the server's certificate is for another name"),
+    ("ip address mismatch", "the server's certificate is for another name"),
+    ("certificate verify failed", "the server's certificate can't be verified"),
     ("connection closed by server", "the connection was closed"),
     ("reset by peer", "the connection was closed"),
 )

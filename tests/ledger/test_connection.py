@@ -61,7 +61,7 @@ def deaf(stack: ExitStack, own_server: OwnServer) -> Trouble:
 
 def unresolvable(stack: ExitStack, own_server: OwnServer) -> Trouble:
     """There is no such host."""
-    return Trouble("redis://redis.invalid:6379/0", "the host name can't be resolved|no answer in time")
+    return Trouble("redis://cluster.invalid:6379/0", "the host name can't be resolved|no answer in time")
 
 
 def too_many_clients(stack: ExitStack, own_server: OwnServer) -> Trouble:
