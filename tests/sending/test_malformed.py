@@ -167,7 +167,7 @@ def test_a_record_that_can_not_be_used_has_failed(
     assert goes_on(queue)
     assert not sandbox.called(ordinary(1))
     assert at_rest(client)
-    assert any(line["job_id"] == JOB for line in worker_up.lines("job.malformed"))
+    wait_until(lambda: any(line["job_id"] == JOB for line in worker_up.lines("job.malformed")), what="its line")
 
 
 def test_a_key_that_is_no_record_is_put_aside(
@@ -199,6 +199,7 @@ def test_ids_that_nobody_knows_are_dropped_and_counted(
     wait_until(lambda: at_rest(client), what="the ids are gone")
     assert client.hget(keys.COUNTERS, "dropped_gone") == "5000"
     assert not client.exists(keys.PARKED)
+    wait_until(lambda: len(worker_up.lines()) > lines, what="the next job's line")
     assert len(worker_up.lines()) == lines + 1
     assert len(sandbox.calls()) == 1
 

@@ -180,6 +180,7 @@ def test_what_a_killed_worker_had_begun_is_never_called_again(
         (State.UNKNOWN, "the worker was lost during the call")
     }
     assert at_rest(client)
+    wait_until(lambda: len(survivor.lines("job.unknown")) == len(jobs), what="a line for each")
     assert {line["job_id"] for line in survivor.lines("job.unknown")} == set(jobs)
     assert sandbox.counts() == {ordinary(number): 1 for number in range(SLOTS)}
     assert len(sandbox.calls()) == SLOTS

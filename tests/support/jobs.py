@@ -52,5 +52,9 @@ def make_due(client: "redis.Redis", job_id: str) -> None:
 
 def at_rest(client: "redis.Redis") -> bool:
     """Returns whether no job is on a lane or waits for a moment: nobody will call for any of them again."""
-    held = (client.llen(queue_name(lane)) or client.exists(keys.ring(lane)) for lane in LANES)
-    return not (client.zcard(keys.DUE) or any(held))
+    with client.pipeline(transaction=True) as look:  # one moment: a job may be on its way from a lane to `due`
+        for lane in LANES:
+            look.llen(queue_name(lane))
+            look.exists(keys.ring(lane))
+        look.zcard(keys.DUE)
+        return not any(look.execute())
