@@ -32,6 +32,8 @@ def options(settings: WorkerSettings) -> dict[str, Any]:
         "worker_concurrency": CONCURRENCY,
         "worker_prefetch_multiplier": PREFETCH,
         "task_queues": [Queue(queue_name(lane), Exchange("sms"), routing_key=queue_name(lane)) for lane in LANES],
+        # `-Q urgent` for `-Q sms.urgent` would be a worker that never sends anything.
+        "task_create_missing_queues": False,
         "task_default_queue": queue_name("normal"),
         "task_default_exchange": "sms",
         "task_default_routing_key": queue_name("normal"),

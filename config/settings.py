@@ -57,6 +57,14 @@ class WorkerSettings(Settings):
         default=30.0, ge=1, le=600, description="Seconds a stopping worker gives the calls that are out"
     )
 
+    @field_validator("api_key")
+    @classmethod
+    def _is_one_word(cls, key: SecretStr) -> SecretStr:
+        stripped = key.get_secret_value().strip()
+        if any(char.isspace() or not char.isprintable() for char in stripped):
+            raise ValueError("has white space or control characters in it")
+        return SecretStr(stripped)
+
     @field_validator("rate_limit")
     @classmethod
     def _not_there_yet(cls, rate: str | None) -> str | None:

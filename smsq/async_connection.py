@@ -126,6 +126,9 @@ class AsyncRunner:
         try:
             async with asyncio.timeout_at(deadline + margin):
                 connection = await self._take_idle() or await self._new()
+                # redis-py's own limits too: it may swallow the one cancellation that a time-out is.
+                left = deadline + margin - asyncio.get_running_loop().time()
+                connection.socket_timeout = connection.socket_connect_timeout = max(0.001, left)
                 try:
                     yield connection
                 except BaseException:

@@ -169,7 +169,7 @@ class SmsQueue:
         expires_in: float | None = ...,
         on_unknown: Literal["ask", "resend"] = ...,
         on_invalid: Literal["yield"],
-    ) -> Iterator[Job | InvalidSms]: ...
+    ) -> Iterator[Job | InvalidSms | IdempotencyConflict]: ...
 
     def enqueue_many(
         self,
@@ -182,7 +182,7 @@ class SmsQueue:
         expires_in: float | None = None,
         on_unknown: Literal["ask", "resend"] = "ask",
         on_invalid: Literal["raise", "yield"] = "raise",
-    ) -> Iterator[Job] | Iterator[Job | InvalidSms]:
+    ) -> Iterator[Job] | Iterator[Job | InvalidSms | IdempotencyConflict]:
         """Accepts many messages, hundreds in a round trip, lazily: nothing happens until the jobs are asked for.
 
         Args:
@@ -194,14 +194,14 @@ class SmsQueue:
             expires_in: As in `enqueue`.
             on_unknown: As in `enqueue`.
             on_invalid: ``raise`` stops at the first message that breaks a rule, after all before it were enqueued;
-                ``yield`` yields the `InvalidSms` in the job's place and goes on.
+                ``yield`` yields the `InvalidSms`, or the `IdempotencyConflict`, in the job's place and goes on.
 
         Yields:
             The jobs, in order.
 
         Raises:
             InvalidSms: As `on_invalid` says; or an option breaks a rule.
-            IdempotencyConflict: As in `enqueue`, after all before it were enqueued.
+            IdempotencyConflict: As in `enqueue`; all before it were enqueued, nothing after it.
             QueueUnavailable: As in `enqueue`; the jobs yielded so far were accepted.
         """
         options = self._options(lane, batch_id, send_at, expires_in, on_unknown)
@@ -213,7 +213,7 @@ class SmsQueue:
         options: ledger.Options,
         key_of: Callable[[Sms], str] | None,
         on_invalid: Literal["raise", "yield"],
-    ) -> Iterator[Job | InvalidSms]:
+    ) -> Iterator[Job | InvalidSms | IdempotencyConflict]:
         while chunk := list(islice(messages, CHUNK)):
             places: list[ledger.NewJob | InvalidSms] = []
             for each in chunk:
@@ -224,22 +224,30 @@ class SmsQueue:
                     places.append(invalid)
                     if on_invalid == "raise":
                         break
-            new = [place for place in places if isinstance(place, ledger.NewJob)]
-            call = ledger.enqueue(new, options, message.RULES_VERSION)
-            accepted: list[Job | ledger.Conflict] = self._sync.run(call, _TIMEOUT) if new else []
-            answers = iter(accepted)
+            answers = self._accept([place for place in places if isinstance(place, ledger.NewJob)], options)
             for place in places:
-                if isinstance(place, ledger.NewJob):
-                    yield _accepted(next(answers))
-                elif on_invalid == "yield":
-                    yield place
-                else:
-                    raise place
+                answer = next(answers) if isinstance(place, ledger.NewJob) else place
+                if isinstance(answer, Job):
+                    yield answer
+                    continue
+                error = answer if isinstance(answer, InvalidSms) else _conflict(answer)
+                if on_invalid == "raise":
+                    raise error
+                yield error
+
+    def _accept(self, new: list[ledger.NewJob], options: ledger.Options) -> Iterator[Job | ledger.Conflict]:
+        """Hands jobs to Redis. A conflict ends a call; the rest goes with the next, if it is asked for."""
+        while new:
+            answers = self._sync.run(ledger.enqueue(new, options, message.RULES_VERSION), _TIMEOUT)
+            yield from answers
+            new = new[len(answers) :]
 
     def _enqueue_call(self, sms: Sms, options: ledger.Options, key: str | None) -> Call[list[Job | ledger.Conflict]]:
         return ledger.enqueue([self._new_job(sms, key)], options, message.RULES_VERSION)
 
     def _new_job(self, sms: Sms, key: str | None) -> ledger.NewJob:
+        if not isinstance(sms, Sms):
+            raise TypeError("an Sms is needed; Sms.model_validate makes one of a mapping")
         settings = self.settings
         prepared = message.prepare(sms, zone=settings.zone, now=time.time(), max_segments=settings.max_segments)
         if key is None:
@@ -342,7 +350,7 @@ class SmsQueue:
         Raises:
             QueueUnavailable: Redis didn't answer within two seconds.
         """
-        record = self._sync.run(ledger.batch(batch_id), _TIMEOUT)
+        record = self._sync.run(ledger.batch(_name(batch_id)), _TIMEOUT)
         return read_batch(batch_id, record)
 
     # -- cancel
@@ -362,7 +370,7 @@ class SmsQueue:
             QueueUnavailable: Redis didn't confirm within two seconds; calling again is safe.
         """
         if batch_id is not None:
-            return max(0, self._sync.run(ledger.cancel_batch(batch_id), _TIMEOUT))
+            return max(0, self._sync.run(ledger.cancel_batch(_name(batch_id)), _TIMEOUT))
         return self._sync.run(self._cancel_call(job_id), _TIMEOUT) == "cancelled"
 
     async def acancel(self, job_id: str) -> bool:
@@ -370,7 +378,7 @@ class SmsQueue:
         return await self._runner().run(self._cancel_call(job_id), _TIMEOUT) == "cancelled"
 
     def _cancel_call(self, job_id: str | None) -> Call[ledger.CancelWord]:
-        return ledger.cancel(_job_id(job_id), retention=self.settings.retention_ms)
+        return ledger.cancel(_name(job_id), retention=self.settings.retention_ms)
 
     # -- connections
 
@@ -398,22 +406,32 @@ class SmsQueue:
 
 def _accepted(answer: Job | ledger.Conflict) -> Job:
     if isinstance(answer, ledger.Conflict):
-        raise IdempotencyConflict(f"the idempotency key belongs to job {answer.job_id}, which has another content")
+        raise _conflict(answer)
     return answer
+
+
+def _conflict(answer: ledger.Conflict) -> IdempotencyConflict:
+    return IdempotencyConflict(f"the idempotency key belongs to job {answer.job_id}, which has another content")
 
 
 def _lookup_call(job_id: str | None, message_id: int | None, campaign_id: int | None) -> Call[Job | None]:
     if message_id is not None:
-        return ledger.lookup("message", str(int(message_id)))
+        return ledger.lookup("message", _gateway_id(message_id))
     if campaign_id is not None:
-        return ledger.lookup("campaign", str(int(campaign_id)))
-    return ledger.lookup("job", _job_id(job_id))
+        return ledger.lookup("campaign", _gateway_id(campaign_id))
+    return ledger.lookup("job", _name(job_id))
 
 
-def _job_id(job_id: str | None) -> str:
-    if not isinstance(job_id, str):
-        raise TypeError("a job id is needed")
-    return job_id
+def _name(name: str | None) -> str:
+    if not isinstance(name, str):
+        raise TypeError("a job's id or a batch's name is needed, as a string")
+    return name.encode(errors="replace").decode()  # a lone surrogate can't be sent, and no id has one
+
+
+def _gateway_id(number: int) -> str:
+    if type(number) is not int:
+        raise TypeError("the gateway's ids are whole numbers")
+    return str(number)
 
 
 def _new_id() -> str:

@@ -4,9 +4,11 @@ Each field says what it is, its unit and why its default; the README's table is 
 """
 
 import re
+from pathlib import Path
 from typing import Annotated, Any, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from dotenv.parser import parse_stream
 from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -62,6 +64,9 @@ class Settings(BaseSettings):
         Raises:
             ConfigurationError: One line for each variable that is wrong.
         """
+        problems = _unreadable_lines(Path(".env"))
+        if problems:
+            raise ConfigurationError(problems)
         try:
             return cls(**given)
         except ValidationError as error:
@@ -89,6 +94,19 @@ def variable(settings: type[Settings], field: str) -> str:
     if isinstance(alias, str):
         return alias
     return (str(settings.model_config.get("env_prefix", "")) + field).upper()
+
+
+def _unreadable_lines(file: Path) -> list[str]:
+    """What can't be read of a `.env` file: it would be passed over in silence, and the defaults would stand."""
+    if not file.is_file():
+        return []
+    try:
+        with file.open(encoding="utf-8") as stream:
+            return [f".env: line {each.original.line} isn't NAME=value" for each in parse_stream(stream) if each.error]
+    except UnicodeDecodeError:
+        return [".env: isn't UTF-8 text"]
+    except OSError as error:
+        return [f".env: can't be read ({error.strerror})"]
 
 
 def _problems(settings: type[Settings], error: ValidationError) -> list[str]:

@@ -10,7 +10,7 @@
 -- Returns for each job
 --   {'accepted', id, now, state}
 --   {'known', id, now, when its batch was cancelled (ms) or 0, field, value, ...}   the same key and content: that job
---   {'conflict', id}                            the key belongs to another content
+--   {'conflict', id}                            the key belongs to another content; nothing after it was looked at
 -- Keeps rule 1: a new job is on its lane once, or once in `due`.
 local lane, batch, send_at, expires_in, on_unknown, rules = unpack(ARGV, 1, 6)
 local now = clock()
@@ -37,6 +37,7 @@ for i = 7, #ARGV, 4 do
   local owner, owned = owner_of(key_hash)
   if owner and owned ~= owner .. ' ' .. content then
     answers[#answers + 1] = {'conflict', owner}
+    break
   elseif owner and redis.call('EXISTS', job_key(owner)) == 1 then
     answers[#answers + 1] = known(owner)
   elseif redis.call('EXISTS', job_key(id)) == 1 then

@@ -79,22 +79,27 @@ def test_the_same_key_twice_in_one_call_is_one_job(queue: SmsQueue, act: Actor) 
 
 
 def test_the_same_key_for_two_contents_in_one_call_is_a_conflict(queue: SmsQueue, act: Actor) -> None:
-    """What comes before it is accepted and yielded, and what comes after it in the same call is accepted."""
+    """What comes before it is accepted and yielded, and nothing that comes after it; who wants to go on, goes on."""
     texts = [SMS, SMS.model_copy(update={"text": "another"}), SMS.model_copy(update={"recipient": "77010000002"})]
     answers = queue.enqueue_many(texts, idempotency_key=lambda sms: sms.recipient)
     first = next(answers)
     with pytest.raises(IdempotencyConflict, match=first.id):
         next(answers)
-    assert len(act.look().jobs) == 2
+    assert set(act.look().jobs) == {first.id}
+    again, conflict, last = queue.enqueue_many(texts, idempotency_key=lambda sms: sms.recipient, on_invalid="yield")
+    assert isinstance(again, Job)
+    assert isinstance(conflict, IdempotencyConflict)
+    assert isinstance(last, Job)
+    assert set(act.look().jobs) == {first.id, last.id}
 
 
 def test_a_key_without_a_job_was_never_there(act: Actor) -> None:
     """A refused message leaves no key behind."""
     act.in_state(State.QUEUED, key="k", content="c")
-    new = [NewJob(act.new_id(), message(), "k", "another"), NewJob(act.new_id(), message(), "k2", "c")]
-    conflict, job = act.run(ledger.enqueue(new, Options("normal"), 1))
-    assert isinstance(conflict, Conflict)
+    new = [NewJob(act.new_id(), message(), "k2", "c"), NewJob(act.new_id(), message(), "k", "another")]
+    job, conflict = act.run(ledger.enqueue(new, Options("normal"), 1))
     assert isinstance(job, Job)
+    assert isinstance(conflict, Conflict)
     assert set(act.look().idempotency) == {"k", "k2"}
 
 

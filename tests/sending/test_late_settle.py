@@ -31,7 +31,9 @@ def test_outcomes_outlive_a_frozen_redis(own_server: Callable[..., Server], sand
         sandbox.post("/sandbox/latency", seconds=1.0)
         jobs = [job.id for job in queue.enqueue_many(_messages(0))]
         got: list[dict[str, Any]] = []
-        waiter = threading.Thread(target=lambda: got.append(AsyncResult(jobs[0], app=web).get(timeout=300)))
+        waiter = threading.Thread(
+            target=lambda: got.append(AsyncResult(jobs[0], app=web).get(timeout=300)), daemon=True
+        )
         waiter.start()
         wait_until(lambda: len(sandbox.calls()) == SLOTS, what="all calls are out")
         server.signal(signal.SIGSTOP)

@@ -1,12 +1,15 @@
 """What Celery offers and can't hold beside the ledger is refused at start, with the reason, never ignored."""
 
+import contextlib
+import urllib.request
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from tests.support.commands import celery, celery_all
-from tests.support.server import Server
+from tests.support.commands import celery, celery_all, start_celery
+from tests.support.server import Server, free_port
+from tests.support.waiting import wait_until
 from tests.support.worker import KEY, environment
 
 if TYPE_CHECKING:
@@ -109,3 +112,25 @@ def test_commands_that_call_nobody_need_no_key(server: Server) -> None:
     ended = celery(env, "inspect", "ping", "--timeout", "0.2")
     assert "No nodes replied" in ended.stderr
     assert "MOBIZON_API_KEY" not in ended.stderr + ended.stdout
+
+
+def test_flower_needs_no_key(server: Server) -> None:
+    """Who watches the queue doesn't hold the account's key."""
+    port = free_port()
+    env = environment(server.url, "http://127.0.0.1:1", MOBIZON_API_KEY="")
+    flower = start_celery(env, "flower", "--address=127.0.0.1", f"--port={port}")
+
+    def answers() -> bool:
+        assert flower.poll() is None, "flower ended at once"
+        with (
+            contextlib.suppress(OSError),
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/healthcheck", timeout=5) as answer,
+        ):
+            return bool(answer.status == 200)
+        return False
+
+    try:
+        wait_until(answers, what="flower answers")
+    finally:
+        flower.kill()
+        flower.communicate()

@@ -125,7 +125,8 @@ def test_who_waits_is_woken(worker_up: Worker, queue: SmsQueue, web: Celery, cli
     job_id = send(queue, ordinary(1), send_at=datetime.now(UTC) + timedelta(hours=1))
     got: list[Any] = []
     threads = [
-        threading.Thread(target=lambda: got.append(AsyncResult(job_id, app=web).get(timeout=300))) for _ in range(20)
+        threading.Thread(target=lambda: got.append(AsyncResult(job_id, app=web).get(timeout=300)), daemon=True)
+        for _ in range(20)
     ]
     for thread in threads:
         thread.start()

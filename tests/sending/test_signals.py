@@ -101,9 +101,9 @@ def test_a_task_runs_as_long_as_its_call(witness: Witness, queue: SmsQueue, sand
 
 
 def test_each_of_many_tasks_has_its_own_context_and_request(
-    witness: Witness, queue: SmsQueue, sandbox: Sandbox
+    watched: Watched, witness: Witness, queue: SmsQueue, sandbox: Sandbox
 ) -> None:
-    """Thirty at once: after its call each finds what was set before it, and itself as the current task."""
+    """Thirty at once: each finds what was set before it, in its call and after it, and itself as the current task."""
     sandbox.post("/sandbox/latency", seconds=0.2)
     jobs = [job.id for job in queue.enqueue_many(Sms(recipient=ordinary(number), text="Код") for number in range(30))]
     for job_id in jobs:
@@ -111,6 +111,8 @@ def test_each_of_many_tasks_has_its_own_context_and_request(
         for line in witness.of(job_id):
             if line["signal"] in ("prerun", "success", "postrun"):
                 assert (line["context"], line["current"]) == (job_id, job_id)
+    traced = {line["job_id"]: line["traced"] for line in watched.worker.lines("job.sent") if line["job_id"] in jobs}
+    assert traced == {job_id: job_id for job_id in jobs}
     first = {kind: witness.wait_for(jobs[0], kind)["monotonic"] for kind in ("prerun", "postrun")}
     between = [witness.wait_for(job_id, "prerun")["monotonic"] for job_id in jobs[1:]]
     assert any(first["prerun"] < moment < first["postrun"] for moment in between), "the tasks ran one after the other"

@@ -9,6 +9,7 @@ import time
 from contextvars import ContextVar, Token
 from typing import Any
 
+import structlog
 from celery import current_task, signals
 
 _task: ContextVar[str] = ContextVar("task", default="")
@@ -35,6 +36,7 @@ def _received(request: Any = None, **_: Any) -> None:  # noqa: ANN401 - a signal
 
 def _prerun(task_id: str = "", **_: Any) -> None:  # noqa: ANN401
     _tokens[task_id] = _task.set(task_id)
+    structlog.contextvars.bind_contextvars(traced=task_id)
     _write("prerun", task_id)
 
 
