@@ -5,13 +5,12 @@ Threads and event loops share every rule: both prepare the same calls here, and 
 
 import asyncio
 import base64
-import re
 import secrets
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from hashlib import blake2b
 from itertools import islice
 from typing import Any, Literal, Self, overload
@@ -22,8 +21,9 @@ from smsq.batch import Batch, read_batch
 from smsq.connection import SyncRunner
 from smsq.errors import IdempotencyConflict, InvalidSms
 from smsq.job import Job
-from smsq.lanes import LANES, Lane
+from smsq.lanes import Lane
 from smsq.message import Sms
+from smsq.options import options_of
 from smsq.scripts import Call
 from smsq.settings import Settings
 
@@ -37,8 +37,6 @@ CHUNK = 500
 LONGEST_KEY = 255
 #: Seconds after which one who waits looks again by himself.
 _LOOK = 5.0
-
-_BATCH_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@/+-]{0,63}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +105,7 @@ class SmsQueue:
             QueueUnavailable: Redis didn't confirm within two seconds. The job may have been accepted: with the same
                 idempotency key, calling again can't send twice.
         """
-        call = self._enqueue_call(sms, self._options(lane, batch_id, send_at, expires_in, on_unknown), idempotency_key)
+        call = self._enqueue_call(sms, options_of(lane, batch_id, send_at, expires_in, on_unknown), idempotency_key)
         return _accepted(self._sync.run(call, _TIMEOUT)[0])
 
     def check(
@@ -126,7 +124,7 @@ class SmsQueue:
         Raises:
             InvalidSms: As in `enqueue`.
         """
-        self._enqueue_call(sms, self._options(lane, batch_id, send_at, expires_in, on_unknown), idempotency_key)
+        self._enqueue_call(sms, options_of(lane, batch_id, send_at, expires_in, on_unknown), idempotency_key)
 
     async def aenqueue(
         self,
@@ -140,7 +138,7 @@ class SmsQueue:
         on_unknown: Literal["ask", "resend"] = "ask",
     ) -> Job:
         """Like `enqueue`, for async handlers; never blocks the event loop."""
-        call = self._enqueue_call(sms, self._options(lane, batch_id, send_at, expires_in, on_unknown), idempotency_key)
+        call = self._enqueue_call(sms, options_of(lane, batch_id, send_at, expires_in, on_unknown), idempotency_key)
         return _accepted((await self._runner().run(call, _TIMEOUT))[0])
 
     @overload
@@ -204,7 +202,7 @@ class SmsQueue:
             IdempotencyConflict: As in `enqueue`; all before it were enqueued, nothing after it.
             QueueUnavailable: As in `enqueue`; the jobs yielded so far were accepted.
         """
-        options = self._options(lane, batch_id, send_at, expires_in, on_unknown)
+        options = options_of(lane, batch_id, send_at, expires_in, on_unknown)
         return self._enqueue_chunks(iter(messages), options, idempotency_key, on_invalid)
 
     def _enqueue_chunks(
@@ -256,37 +254,6 @@ class SmsQueue:
             raise InvalidSms({"idempotency_key": f"must be 1 to {LONGEST_KEY} characters"})
         key_hash = blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
         return ledger.NewJob(_new_id(), message.dump(prepared), key_hash, message.content_hash(prepared))
-
-    def _options(
-        self,
-        lane: Lane,
-        batch_id: str | None,
-        send_at: datetime | None,
-        expires_in: float | None,
-        on_unknown: Literal["ask", "resend"],
-    ) -> ledger.Options:
-        wrong: dict[str, str] = {}
-        if lane not in LANES:
-            wrong["lane"] = f"must be one of {', '.join(LANES)}"
-        if batch_id is not None and not (isinstance(batch_id, str) and _BATCH_ID.fullmatch(batch_id)):
-            wrong["batch_id"] = "must be 1 to 64 letters, digits and . _ : @ / + -, and begin with a letter or digit"
-        if send_at is not None and not (
-            isinstance(send_at, datetime) and send_at.tzinfo and send_at.utcoffset() is not None
-        ):
-            wrong["send_at"] = "must be a datetime with a time zone"
-        if expires_in is not None and not _is_seconds(expires_in):
-            wrong["expires_in"] = "must be a number of seconds above 0, at most 366 days"
-        if on_unknown not in ("ask", "resend"):
-            wrong["on_unknown"] = "must be 'ask' or 'resend'"
-        if wrong:
-            raise InvalidSms(wrong)
-        return ledger.Options(
-            lane,
-            batch_id or "",
-            None if send_at is None else int(send_at.timestamp() * 1000),
-            None if expires_in is None else max(1, int(expires_in * 1000)),
-            on_unknown,
-        )
 
     # -- look up and wait
 
@@ -437,11 +404,3 @@ def _gateway_id(number: int) -> str:
 def _new_id() -> str:
     """A job's id: 20 characters of a to z and 2 to 7, 96 random bits."""
     return base64.b32encode(secrets.token_bytes(12))[:20].decode().lower()
-
-
-def _is_seconds(value: object) -> bool:
-    return (
-        isinstance(value, int | float)
-        and not isinstance(value, bool)
-        and 0 < value <= timedelta(days=366).total_seconds()
-    )

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+import pytest
+
 from tests.cli.conftest import NUMBER, TEXT, Command
 from tests.support.server import Server
 
@@ -139,6 +141,21 @@ def test_settings_from_a_file(offline: Command) -> None:
     command = ("send", NUMBER, "a", "--dry-run")
     assert [line.partition(": ")[0] for line in offline(*command).errors] == ["SMSQ_MAX_SEGMENTS"]
     assert offline(*command, SMSQ_MAX_SEGMENTS="1").code == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        ("SMSQ_MAX_SEGMENTS=1\n".encode("utf-16"), ".env: isn't UTF-8 text"),
+        ("# Алматы\n".encode("cp1251"), ".env: isn't UTF-8 text"),
+        (b"SMSQ_MAX_SEGMENTS=1\nSMSQ_REDIS_URL redis://there\n", ".env: line 2 isn't NAME=value"),
+    ],
+)
+def test_a_file_of_settings_that_cannot_be_read(offline: Command, content: bytes, line: str) -> None:
+    """It ends the program; passed over, the defaults would stand in silence."""
+    (offline.folder / ".env").write_bytes(content)
+    ended = offline("send", NUMBER, "a", "--dry-run")
+    assert (ended.code, ended.errors) == (2, [line])
 
 
 def test_redis_down(offline: Command) -> None:

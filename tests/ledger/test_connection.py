@@ -14,6 +14,7 @@ import pytest
 
 from smsq import QueueUnavailable, Settings, Sms, SmsQueue
 from smsq.connection import CONNECTIONS
+from smsq.options import options_of
 from smsq.states import State
 from tests.support.server import Server, free_port
 from tests.support.wire import Wire
@@ -227,7 +228,7 @@ def test_the_second_call_and_the_third_end_in_time_too(
     """Also where the first one had a connection that worked."""
     trouble = provoke(stack, own_server)
     queue = SmsQueue(trouble.url)
-    call = queue._enqueue_call(SMS, queue._options("normal", None, None, None, "ask"), "k")
+    call = queue._enqueue_call(SMS, options_of("normal", None, None, None, "ask"), "k")
     for _ in range(3):
         with pytest.raises(QueueUnavailable, match=trouble.reason):
             queue._sync.run(call, 0.2)
@@ -273,11 +274,28 @@ def test_fifty_threads_at_once(own_server: OwnServer) -> None:
     queue.close()
 
 
+def test_two_hundred_tasks_at_once(own_server: OwnServer) -> None:
+    """Each of many more tasks than connections hears of a frozen server, also who gets one in the last moment."""
+    server = own_server()
+    queue = SmsQueue(server.url)
+
+    async def all_at_once() -> list[object]:
+        await queue.aenqueue(SMS)
+        server.signal(signal.SIGSTOP)
+        tasks = (queue.aenqueue(SMS, idempotency_key=f"k{number}") for number in range(200))
+        # Well under the five seconds after which redis-py gives up by itself.
+        return await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 4.5)
+
+    answers = asyncio.run(all_at_once())
+    server.signal(signal.SIGCONT)
+    assert [type(answer) for answer in answers] == [QueueUnavailable] * 200
+
+
 def test_a_pool_that_is_used_up_names_itself(own_server: OwnServer) -> None:
     """While others hold every connection, the next one hears why it waited in vain."""
     server = own_server()
     queue = SmsQueue(server.url)
-    call = queue._enqueue_call(SMS, queue._options("normal", None, None, None, "ask"), "k")
+    call = queue._enqueue_call(SMS, options_of("normal", None, None, None, "ask"), "k")
     server.signal(signal.SIGSTOP)
 
     async def in_a_loop() -> None:
@@ -311,7 +329,7 @@ def test_a_server_that_answers_slowly_is_given_up_in_time(own_server: OwnServer)
     with Wire(own_server().port) as wire:
         wire.delay(0.15)
         queue = SmsQueue(wire.redis_url)
-        call = queue._enqueue_call(SMS, queue._options("normal", None, None, None, "ask"), "k")
+        call = queue._enqueue_call(SMS, options_of("normal", None, None, None, "ask"), "k")
         with pytest.raises(QueueUnavailable, match="no answer in time"):
             queue._sync.run(call, 0.3)
 

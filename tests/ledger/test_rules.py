@@ -207,6 +207,8 @@ def test_rule_8_a_call_must_start_while_lease_and_expiry_last(act: Actor, expire
     assert begun.lease_left == LEASE
     expiry = lease if expires_in is None else (begun.expires_left or 0) / 1000
     assert hold.start_by == asked_at + min(lease, expiry)
+    taken = act.look()
+    assert RESERVATION < taken.due[job_id] - taken.now <= LEASE
 
 
 def test_rule_9_a_lease_that_ran_out_is_not_renewed(act: Actor) -> None:

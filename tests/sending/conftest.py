@@ -22,12 +22,14 @@ class StartWorker(Protocol):
 def standing(
     shared_server: Server, shared_sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[StartWorker]:
-    """Starts workers on the shared server and sandbox that stay until the module's last test."""
+    """Starts workers on the shared server and sandbox, emptied before, that stay until the module's last test."""
     folder = tmp_path_factory.mktemp("workers")
     started: list[Worker] = []
     number = itertools.count()
 
     def start(*arguments: str, ready: bool = True, **settings: str) -> Worker:
+        with shared_server.client() as client:
+            client.flushall()  # a job that an earlier test left behind would be called for in the middle of the next
         env = environment(shared_server.url, shared_sandbox.url, **settings)
         made = Worker(folder / f"worker{next(number)}.log", env, *arguments)
         started.append(made)

@@ -3,6 +3,7 @@
 import json
 import signal
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -113,9 +114,10 @@ def test_each_of_many_tasks_has_its_own_context_and_request(
                 assert (line["context"], line["current"]) == (job_id, job_id)
     traced = {line["job_id"]: line["traced"] for line in watched.worker.lines("job.sent") if line["job_id"] in jobs}
     assert traced == {job_id: job_id for job_id in jobs}
-    first = {kind: witness.wait_for(jobs[0], kind)["monotonic"] for kind in ("prerun", "postrun")}
-    between = [witness.wait_for(job_id, "prerun")["monotonic"] for job_id in jobs[1:]]
-    assert any(first["prerun"] < moment < first["postrun"] for moment in between), "the tasks ran one after the other"
+    spans = sorted(
+        tuple(witness.wait_for(job_id, kind)["monotonic"] for kind in ("prerun", "postrun")) for job_id in jobs
+    )
+    assert any(later[0] < earlier[1] for earlier, later in pairwise(spans)), "the tasks ran one after the other"
 
 
 def test_failures_and_retries_say_why(witness: Witness, queue: SmsQueue, sandbox: Sandbox) -> None:
