@@ -132,7 +132,7 @@ class AsyncRunner:
                 try:
                     yield connection
                 except BaseException:
-                    await connection.disconnect(nowait=True)
+                    await _drop(connection)
                     raise
                 self._idle.append(connection)
         finally:
@@ -145,7 +145,7 @@ class AsyncRunner:
             reader = connection._reader  # noqa: SLF001 - can_read() would raise and cost a turn of the loop
             if reader is not None and not reader.at_eof() and reader.exception() is None:
                 return connection
-            await connection.disconnect(nowait=True)
+            await _drop(connection)
         return None
 
     async def _new(self) -> _Connection:
@@ -173,7 +173,7 @@ class AsyncRunner:
             except _FAILURES:
                 continue
             finally:
-                await sentinel.disconnect(nowait=True)
+                await _drop(sentinel)
             if isinstance(found, list):
                 return found[0].decode(), int(found[1])
         raise MasterNotFoundError(f"no sentinel knows the master {self.address.master_name!r}")
@@ -188,7 +188,8 @@ class AsyncRunner:
     async def close(self) -> None:
         """Closes idle connections. The runner can be used again afterwards."""
         while self._idle:
-            await self._idle.pop().disconnect(nowait=True)
+            await _drop(self._idle.pop())
+        await asyncio.sleep(0)  # the loop closes sockets in its next turn, and this may be its last one
 
     def abandon(self) -> None:
         """Drops the connections of a loop that was closed in no order at all."""
@@ -200,6 +201,13 @@ class AsyncRunner:
                     with socket.socket(fileno=os.dup(sock.fileno())) as same:
                         same.shutdown(socket.SHUT_RDWR)
                 connection._close()  # noqa: SLF001
+
+
+async def _drop(connection: _Connection) -> None:
+    """Closes a connection at once: TLS would wait for a farewell, from a server that may be frozen."""
+    if writer := connection._writer:  # noqa: SLF001 - redis-py has no such way
+        writer.transport.abort()
+    await connection.disconnect(nowait=True)
 
 
 async def _acquire(slots: asyncio.Semaphore, deadline: float) -> None:

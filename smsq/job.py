@@ -122,13 +122,14 @@ def read_job(job_id: str, now: int, *, stopped: int, fields: Sequence[bytes]) ->
     """
     record = {fields[i].decode(): fields[i + 1].decode(errors="replace") for i in range(0, len(fields) - 1, 2)}
     try:
+        state, ended = _state(record, now, stopped)
         return Job(
             id=job_id,
-            state=_state(record, now, stopped),
+            state=state,
             lane=_lane(record),
             batch_id=record.get("batch"),
             accepted_at=_moment(record["at"]),
-            done_at=_moment(record["done"]) if "done" in record else None,
+            done_at=None if ended is None else _moment(str(ended)),
             message_id=_number(record, "message_id"),
             campaign_id=_number(record, "campaign_id"),
             campaign_status=_number(record, "campaign_status"),
@@ -146,16 +147,17 @@ def read_job(job_id: str, now: int, *, stopped: int, fields: Sequence[bytes]) ->
 # not look like one that waits.
 
 
-def _state(record: Mapping[str, str], now: int, stopped: int) -> State:
+def _state(record: Mapping[str, str], now: int, stopped: int) -> tuple[State, int | None]:
+    """The state as it is at this moment, and when the job ended (ms)."""
     _whole(record["v"])
     _number(record, "waiters")
     state, expires = State(record["state"]), _number(record, "expires")
     if state in (State.SCHEDULED, State.QUEUED, State.RETRYING):
         if expires is not None and expires <= (stopped or now):
-            return State.EXPIRED
+            return State.EXPIRED, expires
         if stopped:
-            return State.CANCELLED
-    return state
+            return State.CANCELLED, stopped
+    return state, _number(record, "done")
 
 
 def _is_newer(record: Mapping[str, str]) -> bool:

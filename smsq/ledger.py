@@ -231,7 +231,7 @@ class Looked(NamedTuple):
     entries: int
     """How many were looked at."""
     events: list[tuple[str, str]]
-    """Job ids, each with 'unknown' or 'parked'."""
+    """Job ids, each with 'unknown', 'resend' or 'parked'."""
 
 
 def take_due(limit: int, *, retention: int) -> Call[Looked]:

@@ -67,10 +67,11 @@ class Dispatcher:
             return self._interval
         self._unavailable = False
         for job_id, what in looked.events:
-            if what == "unknown":
-                log.warning("job.unknown", job_id=job_id, reason="the worker was lost during the call")
-            else:
+            if what == "parked":
                 log.error("job.parked", job_id=job_id)
+                continue
+            event = "job.unknown" if what == "unknown" else "job.resend"
+            log.warning(event, job_id=job_id, reason="the worker was lost during the call")
         if looked.entries >= LIMIT:
             return 0.0
         if looked.next_due is None:

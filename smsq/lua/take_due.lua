@@ -3,12 +3,12 @@
 --
 -- A reservation that was never begun goes back to the front of its lane; a schedule or a retry that came due goes to
 -- its end. A lease that ran out is a worker that died in mid-call: the gateway may have the message, so the job is
--- never called again unasked; it ends `unknown` (asking takes this place). An entry moves, it is never only removed
--- (rule 4); one without a usable record is parked.
+-- never called again unasked; it ends `unknown` (asking takes this place), or goes back once to its lane, if its caller
+-- prefers two to none. An entry moves, it is never only removed (rule 4); one without a usable record is parked.
 --
 -- ARGV  limit, look again (ms), retention (ms)
 -- Returns {ms until the next entry is due (-1: none), looked at, id, what, id, what, ...} for those that a person may
--- want to hear of: what is 'unknown' | 'parked'
+-- want to hear of: what is 'unknown' | 'resend' | 'parked'
 -- Keeps rule 1.
 local limit, again, retention = unpack(ARGV, 1, 3)
 local now = clock()
@@ -26,6 +26,11 @@ for _, id in ipairs(ids) do
     tell(id, 'parked')
   elseif FINAL[job.state] then
     redis.call('ZREM', DUE, id)
+  elseif job.state == 'sending' and job.on_unknown == 'resend' and not ended(job, now) then
+    redis.call('HDEL', job_key(id), 'on_unknown')
+    set_state(job, 'queued', now)
+    to_lane(job.lane, job.batch, {id}, true)
+    tell(id, 'resend')
   elseif job.state == 'sending' then
     finish(job, 'unknown', now, retention, 'error', '{"reason":"the worker was lost during the call"}')
     tell(id, 'unknown')

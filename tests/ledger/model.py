@@ -31,6 +31,7 @@ class Entry:
         key: Its idempotency key's hash, or ''.
         content: Its content's hash, or ''.
         resend: Whether a lost answer is called again.
+        resent: Whether it was, after its worker was lost.
         expires: When its time is over, or None.
         due: When someone must look at it, or None: then it is on its lane, or final.
         token: The last begin's nonce.
@@ -51,6 +52,7 @@ class Entry:
     key: str = ""
     content: str = ""
     resend: bool = False
+    resent: bool = False
     expires: int | None = None
     due: int | None = None
     token: str = ""
@@ -251,6 +253,10 @@ class Model:
         assert job.due is not None
         assert job.due <= self.now, f"{job_id} was looked at before its time"
         if job.state is State.SENDING:
+            if job.resend and not self.end(job):
+                job.resend, job.resent = False, True
+                self._move(job, State.QUEUED, None)
+                return "resend"
             self._move(job, State.UNKNOWN, None)
             return "unknown"
         if self.end(job):

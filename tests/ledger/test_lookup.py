@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from smsq import Sms, SmsQueue, keys
+from smsq import Sms, SmsQueue, keys, ledger
 from smsq.job import Job, JobError
 from smsq.states import FINAL, State
 from tests.ledger.actor import DAY, IDS, RETENTION, Actor, message, outcome
@@ -203,6 +203,15 @@ def test_who_waits_is_woken_by_the_end(queue: SmsQueue, act: Actor, state: State
     assert not act.client.exists(keys.wake(job_id))
 
 
+def test_who_was_woken_is_not_woken_again(act: Actor) -> None:
+    """A job that failed and turns out to be sent owes nobody a second wake."""
+    job_id = act.start(act.enqueue())
+    assert act.run(ledger.watch(job_id))
+    act.settle(outcome(job_id, State.FAILED))
+    act.settle(outcome(job_id, State.SENT))
+    assert act.client.llen(keys.wake(job_id)) == 1
+
+
 def test_who_waits_too_short_gets_the_job_as_it_is(queue: SmsQueue, act: Actor) -> None:
     """Not final, and no error."""
     job_id = act.enqueue()
@@ -217,3 +226,21 @@ def test_who_asked_a_thousand_times_costs_a_thousand_wakes_at_most(act: Actor) -
     act.client.hset(keys.job(job_id), "waiters", 10**12)
     assert act.settle(outcome(job_id, State.SENT)) == "settled"
     assert act.client.llen(keys.wake(job_id)) == 1000
+
+
+def test_a_job_that_has_ended_says_when(queue: SmsQueue) -> None:
+    """Also where no worker has written it: an expired one ended at its expiry, a cancelled batch's when that was."""
+    expired = queue.enqueue(Sms(recipient="77010000001", text="x"), expires_in=0.001)
+    queue.enqueue(Sms(recipient="77010000001", text="x"), batch_id="b")
+    waiting = queue.enqueue(Sms(recipient="77010000001", text="x"), batch_id="b")
+    queue.cancel(batch_id="b")
+    for job_id in (expired.id, waiting.id):
+        job = wait_until(lambda: _final(queue, job_id), what="it has ended")  # noqa: B023
+        assert job is not None
+        assert job.done_at is not None
+        assert job.done_at >= job.accepted_at
+
+
+def _final(queue: SmsQueue, job_id: str) -> Job | None:
+    job = queue.lookup(job_id)
+    return job if job and job.state.final else None

@@ -4,7 +4,6 @@ Rules 12 to 14, 16 to 20 and 23 to 25 are about asking, epochs and pauses.
 """
 
 import time
-from collections.abc import Callable
 
 import pytest
 
@@ -14,43 +13,11 @@ from smsq.ledger import Settlement
 from smsq.states import FINAL, State
 from tasks.hold import MARGIN, Hold
 from tests.ledger.actor import DAY, IDS, LEASE, RESERVATION, RETENTION, Actor, outcome
+from tests.ledger.lives import LIVES, STEPS
 from tests.ledger.snapshot import Snapshot
 
 OPEN = [state for state in State if not state.final]
 ENDS_OF_A_CALL = [State.SENT, State.FAILED, State.UNKNOWN, State.EXPIRED]
-
-Step = Callable[[Actor, str], object]
-STEPS: dict[str, Step] = {
-    "take": lambda act, _: act.take(),
-    "begin": lambda act, job_id: act.begin(job_id),
-    "untake": lambda act, job_id: act.run(ledger.untake([job_id])),
-    "take_due": lambda act, _: act.take_due(),
-    "purge": lambda act, _: act.purge(),
-    "cancel": lambda act, job_id: act.cancel(job_id),
-    "cancel_batch": lambda act, _: act.run(ledger.cancel_batch("b")),
-    "reservation over": lambda act, _: act.pass_time(RESERVATION),
-    "lease over": lambda act, _: act.pass_time(LEASE),
-    "a day later": lambda act, _: act.pass_time(DAY),
-    **{
-        f"settle {state}": lambda act, job_id, state=state: act.settle(outcome(job_id, state))  # type: ignore[misc]
-        for state in State
-        if state not in (State.CANCELLED, State.SENDING)
-    },
-}
-LIVES = {
-    "sent": ["take", "begin", "settle sent"],
-    "sent at the second try": ["take", "begin", "settle retrying", "a day later", "take_due", "take", "settle sent"],
-    "put off": ["take", "begin", "settle scheduled", "a day later", "take_due", "cancel"],
-    "handed back at shutdown": ["take", "untake", "take", "untake"],
-    "handed back uncalled": ["take", "begin", "settle queued", "take", "cancel"],
-    "taken and forgotten": ["take", "reservation over", "take_due", "take", "begin"],
-    "lost in mid-call": ["take", "begin", "lease over", "take_due", "settle sent"],
-    "expired on its lane": ["a day later", "take", "begin"],
-    "expired in due": ["take", "begin", "settle retrying", "a day later", "take_due"],
-    "cancelled with its batch": ["cancel_batch", "take"],
-    "cancelled with its batch while taken": ["take", "cancel_batch", "begin"],
-    "purged": ["purge"],
-}
 
 
 @pytest.mark.parametrize("life", LIVES)
@@ -86,6 +53,19 @@ def test_rule_2_take_never_moves_a_reservation(act: Actor) -> None:
     act.client.rpush(keys.ring("normal"), "")
     assert act.take() == []
     assert act.look().due == before.due
+
+
+@pytest.mark.parametrize("state", [state for state in State if not state.final])
+def test_rule_2_purge_ends_only_what_waits_on_the_lane(act: Actor, state: State) -> None:
+    """A copy of an id whose job was taken, begun or put off leaves the lane, and nothing else happens."""
+    job_id = act.in_state(state)
+    act.take()
+    before = act.look()
+    act.client.rpush(keys.waiting("normal", ""), job_id)
+    act.client.rpush(keys.ring("normal"), "")
+    assert act.purge() == ledger.Purged(1, 0)
+    after = act.look()
+    assert (after.jobs, after.due) == (before.jobs, before.due)
 
 
 def test_rule_3_begin_refuses_a_job_that_is_on_a_lane(act: Actor) -> None:
@@ -263,6 +243,14 @@ def test_rule_11_an_id_belongs_to_one_job(act: Actor) -> None:
     before = act.look()
     assert act.settle(outcome(job_id, State.SENT)) == "owned"
     assert act.look().jobs == before.jobs
+
+
+def test_rule_11_calls_are_counted_once(act: Actor) -> None:
+    """Put off after three calls, and said to be sent after all: three calls."""
+    job_id = act.start(act.enqueue())
+    act.settle(outcome(job_id, State.RETRYING, calls=3))
+    act.settle(outcome(job_id, State.SENT, calls=3))
+    assert act.lookup(job_id).attempts == 3
 
 
 def test_rule_11_the_first_ids_stay(act: Actor) -> None:

@@ -184,3 +184,21 @@ def test_what_a_killed_worker_had_begun_is_never_called_again(
     assert {line["job_id"] for line in survivor.lines("job.unknown")} == set(jobs)
     assert sandbox.counts() == {ordinary(number): 1 for number in range(SLOTS)}
     assert len(sandbox.calls()) == SLOTS
+
+
+def test_who_prefers_two_to_none_is_called_again_after_a_kill(
+    worker: StartWorker, queue: SmsQueue, sandbox: Sandbox, client: "redis.Redis"
+) -> None:
+    """Killed in mid-call with on_unknown="resend": when the lease is over another calls again, once."""
+    dying = worker("--concurrency", "1")
+    sandbox.post("/sandbox/latency", seconds=20)
+    job_id = queue.enqueue(Sms(recipient=ordinary(0), text="Код"), on_unknown="resend").id
+    wait_until(sandbox.calls, what="the call is out")
+    dying.kill()
+    sandbox.post("/sandbox/latency", seconds=0)
+    survivor = worker(SMSQ_DISPATCH_INTERVAL="0.05")
+    make_due(client, job_id)
+    job = end_of(queue, job_id)
+    assert (job.state, job.attempts) == (State.SENT, 2)
+    assert len(sandbox.calls()) == 2
+    wait_until(lambda: survivor.lines("job.resend"), what="a line that says so")
