@@ -60,8 +60,9 @@ def settlement_for(hold: Hold, choice: int, now: int) -> tuple[Settlement, int]:
     last = hold.calls[-1] if hold.calls else "none"
     if last == "accepted":
         return hold.sent(), 0
+    resends = last.startswith("lost") and hold.job.resend
     if last.startswith("lost"):
-        to = State.RETRYING if hold.job.resend else State.UNKNOWN
+        to = State.RETRYING if resends else State.UNKNOWN
     else:
         by_outcome = {
             "none": [State.QUEUED, State.SCHEDULED, State.FAILED, State.EXPIRED],
@@ -70,6 +71,8 @@ def settlement_for(hold: Hold, choice: int, now: int) -> tuple[Settlement, int]:
         }[last]
         to = by_outcome[choice % len(by_outcome)]
     return (
-        Settlement(job_id, token, to, calls, error=error, delay=in_units * UNIT, at=now + in_units * UNIT),
+        Settlement(
+            job_id, token, to, calls, error=error, delay=in_units * UNIT, at=now + in_units * UNIT, resends=resends
+        ),
         in_units,
     )

@@ -31,7 +31,7 @@ class Entry:
         key: Its idempotency key's hash, or ''.
         content: Its content's hash, or ''.
         resend: Whether a lost answer is called again.
-        resent: Whether it was, after its worker was lost.
+        resent: Whether it was, once: from then on nobody knows what the gateway has.
         expires: When its time is over, or None.
         due: When someone must look at it, or None: then it is on its lane, or final.
         token: The last begin's nonce.
@@ -199,6 +199,8 @@ class Model:
         if job.state is not State.SENDING:
             return "settled" if job.state is settlement.to else "stale"
         job.attempts += settlement.calls - 1
+        if settlement.resends:
+            job.resend, job.resent = False, True
         waits = settlement.to in (State.RETRYING, State.SCHEDULED)
         self._move(job, settlement.to, self.now + in_units if waits else None)
         return "settled"

@@ -89,7 +89,7 @@ class LedgerMachine(LedgerSteps):
         job = self.job(pick)
         word = self.model.cancel(job.id)
         assert self.ask(ledger.cancel(job.id, retention=RETENTION * UNIT)) == word
-        if word == "cancelled" and not job.resend:
+        if word == "cancelled" and not job.resent:
             assert set(job.calls) <= CERTAIN
 
     @precondition(lambda self: self.model.batches)
