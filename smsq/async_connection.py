@@ -52,6 +52,7 @@ class AsyncRunner:
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout
+        failover = None
         while True:
             fresh = False
             try:
@@ -62,12 +63,13 @@ class AsyncRunner:
                 return call.parse(answers[0])
             except (redis_errors.ReadOnlyError, MasterNotFoundError) as error:
                 # A failover: the connection led to the old master, or there is none just now. Ask the sentinels again.
+                failover = unavailable(error, self.address)
                 if self.address.scheme != "sentinel" or loop.time() + PAUSE >= deadline:
-                    raise unavailable(error, self.address) from None
+                    raise failover from None
                 await asyncio.sleep(PAUSE)
             except (redis_errors.ConnectionError, redis_errors.TimeoutError, OSError) as error:
                 if fresh or isinstance(error, redis_errors.AuthenticationError) or loop.time() >= deadline:
-                    raise unavailable(error, self.address) from None
+                    raise failover or unavailable(error, self.address) from None
             except redis_errors.RedisError as error:
                 raise unavailable(error, self.address) from None
 

@@ -136,6 +136,7 @@ class SyncRunner:
             QueueUnavailable: There was no answer in time, or Redis refused; the text names the reason.
         """
         deadline = time.monotonic() + timeout
+        failover = None
         while True:
             fresh = False
             try:
@@ -146,12 +147,13 @@ class SyncRunner:
                 return call.parse(answers[0])
             except (redis_errors.ReadOnlyError, MasterNotFoundError) as error:
                 # A failover: the connection led to the old master, or there is none just now. Ask the sentinels again.
+                failover = unavailable(error, self.address)
                 if self.address.scheme != "sentinel" or time.monotonic() + PAUSE >= deadline:
-                    raise unavailable(error, self.address) from None
+                    raise failover from None
                 time.sleep(PAUSE)
             except (redis_errors.ConnectionError, redis_errors.TimeoutError, OSError) as error:
                 if fresh or isinstance(error, redis_errors.AuthenticationError) or time.monotonic() >= deadline:
-                    raise unavailable(error, self.address) from None
+                    raise failover or unavailable(error, self.address) from None
             except redis_errors.RedisError as error:
                 raise unavailable(error, self.address) from None
 

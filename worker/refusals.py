@@ -62,6 +62,10 @@ def refused(options: Mapping[str, Any], conf: Mapping[str, Any], settings: Worke
         lines.append(f"-P {green}: {_GREEN}")
     if os.environ.get("USE_FAST_LOCALS"):
         lines.append("USE_FAST_LOCALS: Celery's request stacks must be per greenlet")
+    known = [queue.name for queue in conf["task_queues"]]
+    given = options.get("queues") or ()
+    names = given.split(",") if isinstance(given, str) else given
+    lines += [f"-Q {name}: no such queue; the lanes are {', '.join(known)}" for name in names if name not in known]
     if not settings.api_key.get_secret_value():
         lines.append("MOBIZON_API_KEY: is required")
     return lines

@@ -205,10 +205,18 @@ def _row(status: int, code: int | None) -> Row:
 def _envelope(body: bytes) -> dict[str, Any] | None:
     """Parses a body; None if it isn't a JSON object."""
     try:
-        envelope = json.loads(body)
+        envelope = json.loads(body, object_pairs_hook=_object)
     except (ValueError, RecursionError):  # what isn't JSON or UTF-8, numbers of thousands of digits; nesting
         return None
     return envelope if isinstance(envelope, dict) else None
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Refuses a name that comes twice: `json` would keep the last, and "accepted" could become "refused"."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name comes twice")
+    return found
 
 
 def _whole_number(value: object) -> int | None:

@@ -301,3 +301,16 @@ def test_only_whether_a_byte_was_written_decides_about_a_fault(fault: Fault) -> 
     """The same fault is certainly not sent before the first byte, and unknown after it."""
     assert classify_fault(fault, written=False).kind is Kind.TRY_AGAIN
     assert classify_fault(fault, written=True).kind is Kind.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"code":0,"code":8,"data":{"campaignId":"1","messageId":"2","status":2},"message":""}',
+        b'{"code":8,"code":0,"data":{"campaignId":"1","messageId":"2","status":2},"message":""}',
+        b'{"code":0,"data":{"campaignId":"1","messageId":"2","messageId":"3","status":2},"message":""}',
+    ],
+)
+def test_an_answer_that_says_two_things_is_unknown(body: bytes) -> None:
+    """A name that comes twice: a parser that keeps the last would take "accepted" for "refused", or one id for two."""
+    assert classify(200, {}, body, clean=str).kind is Kind.UNKNOWN

@@ -72,6 +72,7 @@ STARTS = {
             ("SMSQ_LEASE: ", "valid number"),
         ),
     ),
+    "a lane that is none": Start(("-Q", "urgent,sms.bulk"), {}, (("-Q urgent: ", "sms.urgent, sms.normal, sms.bulk"),)),
     "a key of white space": Start((), {"MOBIZON_API_KEY": " \r\n"}, (("MOBIZON_API_KEY: ", "is required"),)),
     "a key of two lines": Start((), {"MOBIZON_API_KEY": "k1\nk2"}, (("MOBIZON_API_KEY: ", "white space"),)),
     "a lease that a call outlasts": Start(
@@ -99,13 +100,6 @@ def test_a_worker_says_why_it_does_not_start(refusals: dict[str, "CompletedProce
         assert line.startswith(begin)
         assert why in line
     assert not ended.stdout
-
-
-def test_a_lane_that_is_none_is_refused(server: Server) -> None:
-    """`-Q urgent` for `-Q sms.urgent` would be a worker that is ready and never sends anything."""
-    ended = celery(environment(server.url, "http://127.0.0.1:1"), "worker", "-Q", "urgent")
-    assert ended.returncode
-    assert "urgent" in ended.stderr
 
 
 def test_a_wrong_value_is_not_repeated(refusals: dict[str, "CompletedProcess[str]"]) -> None:
