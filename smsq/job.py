@@ -4,10 +4,10 @@ The record is a Redis hash; its fields, all short so that Redis keeps the hash c
 
 ``v`` version of the record · ``state`` · ``lane`` · ``batch`` · ``at`` when it was accepted (Redis time, ms) ·
 ``m0`` ``m1`` … the message as JSON, in pieces of 60 bytes · ``rules`` version of the rules that the message passed ·
-``expires`` (ms) · ``key`` hash of the idempotency key · ``on_unknown`` · ``token`` the last begin's nonce ·
-``attempts`` calls to the gateway · ``error`` JSON · ``code`` the gateway's · ``message_id`` ``campaign_id``
-``campaign_status`` ``recipient`` once sent · ``done`` when it ended (ms) · ``waiters`` how many block on its end ·
-``asked`` how often it was accepted again
+``expires`` (ms) · ``key`` hash of the idempotency key · ``on_unknown`` (``resend``, then ``resent``) · ``token`` the
+last begin's nonce · ``attempts`` calls to the gateway · ``error`` JSON · ``code`` the gateway's · ``message_id``
+``campaign_id`` ``campaign_status`` ``recipient`` once sent · ``done`` when it ended (ms) · ``waiters`` how many block on
+its end · ``asked`` how often it was accepted again
 """
 
 import json
@@ -153,10 +153,12 @@ def _state(record: Mapping[str, str], now: int, stopped: int) -> tuple[State, in
     _number(record, "waiters")
     state, expires = State(record["state"]), _number(record, "expires")
     if state in (State.SCHEDULED, State.QUEUED, State.RETRYING):
+        # After a resend the gateway may have it from the first call (`ending` in the Lua prelude).
+        resent = record.get("on_unknown") == "resent"
         if expires is not None and expires <= (stopped or now):
-            return State.EXPIRED, expires
+            return State.UNKNOWN if resent else State.EXPIRED, expires
         if stopped:
-            return State.CANCELLED, stopped
+            return State.UNKNOWN if resent else State.CANCELLED, stopped
     return state, _number(record, "done")
 
 

@@ -121,7 +121,7 @@ class Begun:
         now: Redis's time.
         age: Time since the job was accepted.
         rules: The version of the rules that the message passed, '' if nobody says.
-        on_unknown: What the caller wants for a lost answer.
+        on_unknown: What the caller wants for a lost answer; ``resent`` once it was done.
     """
 
     word: BeginWord
@@ -133,7 +133,7 @@ class Begun:
     now: int = 0
     age: int = 0
     rules: str = ""
-    on_unknown: Literal["ask", "resend"] = "ask"
+    on_unknown: Literal["ask", "resend", "resent"] = "ask"
 
 
 def begin(job_ids: Sequence[str], nonce: str, *, lease: int, retention: int) -> Call[list[Begun]]:
@@ -160,7 +160,7 @@ def _begun(answers: list[list[Any]]) -> list[Begun]:
                 now,
                 age,
                 rules.decode(),
-                "resend" if on_unknown == b"resend" else "ask",
+                cast("Literal['ask', 'resend', 'resent']", on_unknown.decode() or "ask"),
             )
         )
     return read

@@ -37,7 +37,8 @@ class State(StrEnum):
 
 FINAL = frozenset({State.SENT, State.FAILED, State.UNKNOWN, State.EXPIRED, State.CANCELLED})
 
-_ENDED_BEFORE_A_CALL = frozenset({State.EXPIRED, State.CANCELLED, State.FAILED})
+#: `UNKNOWN` only after a resend: the first call may have been accepted.
+_ENDED_BEFORE_A_CALL = frozenset({State.EXPIRED, State.CANCELLED, State.FAILED, State.UNKNOWN})
 
 #: From each state to those that may follow it. ``SENT`` follows every state, also a final one: "sent, with these ids"
 #: is the truth, whoever says it and however late (rule 11).

@@ -34,6 +34,8 @@ def decide(hold: Hold, sms: Sms, outcome: Outcome, calls: int, *, give_up_after:
         return Settlement(hold.job_id, hold.token, state, calls, error=error, delay=int(delay * 1000))
 
     begun = hold.begun
+    # Refused now, but nobody knows what became of the call before (rule 15).
+    failed = State.UNKNOWN if begun.on_unknown == "resent" else State.FAILED
     error = JobError(outcome.reason, outcome.code, _fields(outcome.detail))
     match outcome.kind:
         case Kind.ACCEPTED:
@@ -42,11 +44,11 @@ def decide(hold: Hold, sms: Sms, outcome: Outcome, calls: int, *, give_up_after:
         case Kind.NOT_CALLED:
             return to(State.QUEUED)
         case Kind.REFUSED | Kind.ACCOUNT:
-            return to(State.FAILED, error=error)
+            return to(failed, error=error)
         case Kind.TRY_AGAIN:
             delay = wait_after(outcome, begun.attempts, first=FIRST_DELAY, longest=LONGEST_DELAY)
             if begun.age / 1000 + delay > give_up_after:
-                return to(State.FAILED, error=JobError(f"given up: {error.reason}", error.code, error.fields))
+                return to(failed, error=JobError(f"given up: {error.reason}", error.code, error.fields))
             return to(State.RETRYING, delay=delay, error=error)
         case Kind.UNKNOWN if begun.on_unknown == "resend":
             # "Two rather than none" is two: the ledger then forgets the wish, or a gateway that loses every answer

@@ -116,11 +116,18 @@ local function set_state(job, to, now, ...)
   job.state = to
 end
 
+-- What an end comes to. A job that was called again after a lost answer (`on_unknown` is 'resent') may be with the
+-- gateway from its first call, so that it can't end as uncalled or refused: nobody knows (rules 15 and 22).
+local function ending(job, to)
+  return FINAL[to] and to ~= 'sent' and job.on_unknown == 'resent' and 'unknown' or to
+end
+
 -- Ends a job: out of `due`, kept for the retention, whoever waits is woken. An id that is still on a lane stays there
 -- until `take` drops it. The idempotency key starts to age only now (rule 21).
 local function finish(job, to, now, retention, ...)
   local key = job_key(job.id)
   local from = job.state
+  to = ending(job, to)
   redis.call('ZREM', DUE, job.id)
   redis.call('HSET', key, 'state', to, 'done', now, ...)
   redis.call('PEXPIRE', key, retention)

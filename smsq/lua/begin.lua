@@ -54,7 +54,7 @@ local function begin(id)
     local how = ended(job, now)
     if how then
       finish(job, how, now, retention)
-      return {how}
+      return {job.state == how and how or 'final'}
     end
     attempts = attempts + 1
     set_state(job, 'sending', now, 'token', nonce, 'attempts', attempts)

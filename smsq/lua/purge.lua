@@ -26,7 +26,7 @@ for _, id in ipairs(ids) do
     park(id, why)
   elseif job and job.state == 'queued' and not redis.call('ZSCORE', DUE, id) then
     finish(job, ended(job, now) or 'cancelled', now, retention)
-    cancelled = cancelled + 1
+    if job.state == 'cancelled' then cancelled = cancelled + 1 end
   end
 end
 return {#ids, cancelled}

@@ -41,12 +41,12 @@ end
 
 local function holder(job, s)
   if job.token ~= s.token then return 'stale' end
-  if job.state ~= 'sending' then return job.state == s.to and 'settled' or 'stale' end
+  if job.state ~= 'sending' then return job.state == ending(job, s.to) and 'settled' or 'stale' end
   local extra = {'attempts', job.attempts - 1 + s.calls}
   local function add(name, value) extra[#extra + 1] = name; extra[#extra + 1] = value end
   if s.error then add('error', s.error) end
   if s.code then add('code', s.code) end
-  if s.resends then redis.call('HDEL', job_key(job.id), 'on_unknown') end
+  if s.resends then add('on_unknown', 'resent') end
   if FINAL[s.to] then
     finish(job, s.to, now, retention, unpack(extra))
   elseif s.to == 'queued' then

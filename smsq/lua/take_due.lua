@@ -13,6 +13,7 @@
 local limit, again, retention = unpack(ARGV, 1, 3)
 local now = clock()
 local answer = {-1, 0}
+local LOST = '{"reason":"the worker was lost during the call"}'
 
 local function tell(id, what) answer[#answer + 1] = id; answer[#answer + 1] = what end
 
@@ -27,12 +28,11 @@ for _, id in ipairs(ids) do
   elseif FINAL[job.state] then
     redis.call('ZREM', DUE, id)
   elseif job.state == 'sending' and job.on_unknown == 'resend' and not ended(job, now) then
-    redis.call('HDEL', job_key(id), 'on_unknown')
-    set_state(job, 'queued', now)
+    set_state(job, 'queued', now, 'on_unknown', 'resent', 'error', LOST)
     to_lane(job.lane, job.batch, {id}, true)
     tell(id, 'resend')
   elseif job.state == 'sending' then
-    finish(job, 'unknown', now, retention, 'error', '{"reason":"the worker was lost during the call"}')
+    finish(job, 'unknown', now, retention, 'error', LOST)
     tell(id, 'unknown')
   else
     local how = ended(job, now)

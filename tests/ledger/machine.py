@@ -164,7 +164,7 @@ class LedgerSteps(RuleBasedStateMachine):
                 assert (answer.lane, answer.attempts) == (job.lane, job.attempts)
                 assert units(answer.lease_left) == self.model.left(job.due)
                 assert units(answer.expires_left) == (job.expires and max(0, job.expires - self.model.now))
-                assert answer.on_unknown == ("resend" if job.resend else "ask")
+                assert answer.on_unknown == ("resend" if job.resend else "resent" if job.resent else "ask")
                 begun.append(job)
         return begun
 

@@ -94,6 +94,11 @@ class BatchEntry:
         return sum(number for state, number in self.counts().items() if state in _WAITING)
 
 
+def ending(job: Entry, state: State) -> State:
+    """What an end comes to: nobody knows what became of the call before a resend."""
+    return State.UNKNOWN if job.resent and state in FINAL and state is not State.SENT else state
+
+
 @dataclass
 class Model:
     """The ledger as it should be."""
@@ -117,7 +122,7 @@ class Model:
 
     def visible(self, job: Entry) -> State:
         """Returns the state that a lookup shows."""
-        return (self.end(job) or job.state) if job.state in _WAITING else job.state
+        return ending(job, self.end(job) or job.state) if job.state in _WAITING else job.state
 
     def left(self, moment: int | None) -> int | None:
         """Returns the units until a moment."""
@@ -128,7 +133,7 @@ class Model:
     def _move(self, job: Entry, state: State, due: int | None) -> None:
         if state is not State.SENT:
             assert not job.final, "only 'sent' follows a final state"
-        job.state, job.due = state, due
+        job.state, job.due = ending(job, state), due
         batch = self.batches.get(job.batch)
         if state in FINAL:
             job.ended = self.now
@@ -180,7 +185,7 @@ class Model:
             return "taken", job
         if end := self.end(job):
             self.finish_as_ended(job)
-            return str(end), job
+            return (str(end) if job.state is end else "final"), job
         self._move(job, State.SENDING, self.now + LEASE)
         job.token, job.attempts = nonce, job.attempts + 1
         return "begun", job
@@ -197,7 +202,7 @@ class Model:
         if not holds:
             return "stale"
         if job.state is not State.SENDING:
-            return "settled" if job.state is settlement.to else "stale"
+            return "settled" if job.state is ending(job, settlement.to) else "stale"
         job.attempts += settlement.calls - 1
         if settlement.resends:
             job.resend, job.resent = False, True
@@ -235,7 +240,7 @@ class Model:
             return "gone"
         if job.state is State.CANCELLED:
             return "cancelled"
-        if job.final or job.state is State.SENDING:
+        if job.final or job.state is State.SENDING or job.resent:
             return "late"
         self.finish_as_ended(job)
         return "late" if job.state is State.EXPIRED else "cancelled"

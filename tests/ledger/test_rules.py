@@ -4,6 +4,8 @@ Rules 12 to 14, 16 to 20 and 23 to 25 are about asking, epochs and pauses.
 """
 
 import time
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -271,6 +273,46 @@ def test_rule_15_what_may_have_been_sent_is_not_ended_by_others(act: Actor) -> N
     act.take_due()
     assert act.lookup(job_id).state is State.SENDING
     assert act.settle(outcome(job_id, State.SENT)) == "settled"
+    act.look()
+
+
+def resent(act: Actor, how: str, **options: Any) -> str:  # noqa: ANN401 - of `Actor.enqueue`
+    """Makes a job whose first call may have been accepted and that waits to be called again."""
+    job_id = act.start(act.enqueue(on_unknown="resend", **options))
+    if how == "the answer was lost":
+        assert act.settle(replace(outcome(job_id, State.RETRYING), delay=DAY, resends=True)) == "settled"
+    else:
+        act.pass_time(LEASE)
+        assert act.take_due().events == [(job_id, "resend")]
+    return job_id
+
+
+@pytest.mark.parametrize("how", ["the answer was lost", "the worker was lost"])
+def test_rules_15_and_22_a_resent_job_never_counts_as_uncalled(act: Actor, how: str) -> None:
+    """Nobody knows what became of its first call: it can't be cancelled, and no end but `sent` says more than that."""
+    job_id = resent(act, how, batch_id="b")
+    assert act.cancel(job_id) == "late"
+    act.run(ledger.cancel_batch("b"))
+    assert act.lookup(job_id).state is State.UNKNOWN, "as others see it"
+    act.pass_time(DAY)
+    act.take_due()
+    act.take()
+    assert act.lookup(job_id).state is State.UNKNOWN, "as it is written"
+    act.look()
+
+
+@pytest.mark.parametrize("how", ["the answer was lost", "the worker was lost"])
+def test_rule_15_a_resent_job_that_expires_or_is_refused_is_unknown(act: Actor, how: str) -> None:
+    """Its expiry, and a refusal of the second call, say nothing of the first."""
+    expired = resent(act, how, expires_in=LEASE + 1000)
+    act.pass_time(DAY)
+    assert act.lookup(expired).state is State.UNKNOWN
+    refused = resent(act, "the worker was lost")
+    act.take()
+    assert act.begin(refused, "again").on_unknown == "resent"
+    for _ in range(2):
+        assert act.settle(outcome(refused, State.FAILED, token="again")) == "settled"
+    assert act.lookup(refused).state is State.UNKNOWN
     act.look()
 
 

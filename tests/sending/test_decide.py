@@ -116,6 +116,14 @@ def test_who_prefers_two_to_none_is_called_again_at_once() -> None:
     )
 
 
+@pytest.mark.parametrize("kind", [Kind.REFUSED, Kind.ACCOUNT, Kind.UNKNOWN])
+def test_after_a_resend_no_refusal_says_that_it_was_not_sent(kind: Kind) -> None:
+    """Rule 15: the call before may have been accepted."""
+    begun = Begun("begun", attempts=2, on_unknown="resent")
+    settlement = decide(Hold("job", "token", begun, NO_MORE), SMS, outcome(kind), 1, give_up_after=DAY)
+    assert settlement.to is State.UNKNOWN
+
+
 def test_every_kind_of_outcome_is_decided() -> None:
     """No outcome leaves a job without a state that may follow `sending`."""
     for kind in Kind:
