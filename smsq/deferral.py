@@ -17,7 +17,7 @@ _CALL_MARGIN: Final = timedelta(minutes=1).total_seconds()
 _OUT_OF_RANGE: Final = "must be at least one hour and at most 14 days from now"
 
 
-def resolve(moment: datetime, *, zone: ZoneInfo, now: float) -> datetime:
+def resolve(moment: datetime, *, zone: ZoneInfo, now: float | None) -> datetime:
     """Turns what the user meant into an instant that the gateway can be told.
 
     A naive moment is in the account's zone. Of an hour that a clock change repeats the first is meant; the second is
@@ -27,7 +27,7 @@ def resolve(moment: datetime, *, zone: ZoneInfo, now: float) -> datetime:
     Args:
         moment: The moment as given, naive or aware.
         zone: The account's zone.
-        now: The present, in Unix seconds.
+        now: The present, in Unix seconds; None leaves open how far ahead it is.
 
     Returns:
         The instant, in UTC and whole seconds.
@@ -47,7 +47,7 @@ def resolve(moment: datetime, *, zone: ZoneInfo, now: float) -> datetime:
         raise ValueError(_OUT_OF_RANGE) from None
     if same.replace(tzinfo=None) != local.replace(tzinfo=None):
         raise ValueError("doesn't exist: a clock change skips this time in its zone, so give an earlier or a later one")
-    if not _NEAREST <= instant.timestamp() - now <= _FARTHEST:
+    if now is not None and not _NEAREST <= instant.timestamp() - now <= _FARTHEST:
         raise ValueError(_OUT_OF_RANGE)
     if on_account_clock.fold:
         raise ValueError(

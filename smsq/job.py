@@ -6,8 +6,8 @@ The record is a Redis hash; its fields, all short so that Redis keeps the hash c
 ``m0`` ``m1`` … the message as JSON, in pieces of 60 bytes · ``rules`` version of the rules that the message passed ·
 ``expires`` (ms) · ``key`` hash of the idempotency key · ``on_unknown`` (``resend``, then ``resent``) · ``token`` the
 last begin's nonce · ``attempts`` calls to the gateway · ``error`` JSON · ``code`` the gateway's · ``message_id``
-``campaign_id`` ``campaign_status`` ``recipient`` once sent · ``done`` when it ended (ms) · ``waiters`` how many block on
-its end · ``asked`` how often it was accepted again
+``campaign_id`` ``campaign_status`` ``recipient`` once sent · ``done`` when it ended (ms) · ``waiters`` how many block
+on its end · ``asked`` how often it was accepted again
 """
 
 import json

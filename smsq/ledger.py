@@ -27,7 +27,10 @@ CANCEL_WORDS: frozenset[str] = frozenset(get_args(CancelWord))
 
 
 class NewJob(NamedTuple):
-    """What `enqueue` writes for one job: the hashes are '' without an idempotency key."""
+    """What `enqueue` writes for one job: the hashes are '' without an idempotency key.
+
+    With the message '' it is accepted only as the job that has its key already.
+    """
 
     id: str
     message: str
@@ -52,8 +55,17 @@ class Conflict(NamedTuple):
     job_id: str
 
 
-def enqueue(jobs: Sequence[NewJob], options: Options, rules: int) -> Call[list[Job | Conflict]]:
-    """Accepts jobs, all in one step."""
+class NotKnown(NamedTuple):
+    """No job has the key of one that can't be new."""
+
+    job_id: str
+
+
+Accepted = Job | Conflict | NotKnown
+
+
+def enqueue(jobs: Sequence[NewJob], options: Options, rules: int) -> Call[list[Accepted]]:
+    """Accepts jobs, all in one step, up to the first that can't be; there are no answers for those after it."""
     args: list[str | bytes | int] = [
         options.lane,
         options.batch_id,
@@ -65,16 +77,18 @@ def enqueue(jobs: Sequence[NewJob], options: Options, rules: int) -> Call[list[J
     for job in jobs:
         args.extend(job)
 
-    def parse(answers: list[list[Any]]) -> list[Job | Conflict]:
+    def parse(answers: list[list[Any]]) -> list[Accepted]:
         return [_accepted(answer, options) for answer in answers]
 
     return Call(script("enqueue"), args, parse, confirm=True)
 
 
-def _accepted(answer: list[Any], options: Options) -> Job | Conflict:
+def _accepted(answer: list[Any], options: Options) -> Accepted:
     word, job_id = answer[0], answer[1].decode()
     if word == b"conflict":
         return Conflict(job_id)
+    if word == b"not_known":
+        return NotKnown(job_id)
     if word == b"known":
         return read_job(job_id, answer[2], stopped=answer[3], fields=answer[4:])
     now, lane = str(answer[2]).encode(), options.lane.encode()

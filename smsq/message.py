@@ -26,13 +26,13 @@ RULES_VERSION: Final = 1
 _FEWEST_CHARACTERS: Final = 33
 
 
-def prepare(sms: Sms, *, zone: ZoneInfo, now: float, max_segments: int) -> Sms:
+def prepare(sms: Sms, *, zone: ZoneInfo, now: float | None, max_segments: int) -> Sms:
     """Applies the rules that need the present and the account's settings, before a message is stored.
 
     Args:
         sms: The message as the user gave it.
         zone: The account's zone, which a moment without an offset is in.
-        now: The present, in Unix seconds.
+        now: The present, in Unix seconds; None leaves open how far ahead its moment is.
         max_segments: The most segments that a message may be billed as.
 
     Returns:

@@ -4,20 +4,18 @@ Threads and event loops share every rule: both prepare the same calls here, and 
 """
 
 import asyncio
-import base64
-import secrets
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from hashlib import blake2b
 from itertools import islice
 from typing import Any, Literal, Self, overload
 
 from smsq import keys, ledger, message
 from smsq.async_connection import AsyncRunner
 from smsq.batch import Batch, read_batch
+from smsq.candidate import Candidate
 from smsq.connection import SyncRunner
 from smsq.errors import IdempotencyConflict, InvalidSms
 from smsq.job import Job
@@ -33,8 +31,6 @@ DEADLINE = 2.0
 _TIMEOUT = DEADLINE - 0.2
 #: Jobs that `enqueue_many` hands to Redis at once: one script of about a millisecond.
 CHUNK = 500
-#: Characters of an idempotency key at most; only its hash is stored.
-LONGEST_KEY = 255
 #: Seconds after which one who waits looks again by himself.
 _LOOK = 5.0
 
@@ -105,8 +101,9 @@ class SmsQueue:
             QueueUnavailable: Redis didn't confirm within two seconds. The job may have been accepted: with the same
                 idempotency key, calling again can't send twice.
         """
-        call = self._enqueue_call(sms, options_of(lane, batch_id, send_at, expires_in, on_unknown), idempotency_key)
-        return _accepted(self._sync.run(call, _TIMEOUT)[0])
+        options = options_of(lane, batch_id, send_at, expires_in, on_unknown)
+        candidate = Candidate.of(sms, idempotency_key, self.settings)
+        return candidate.job(self._sync.run(_enqueue_call([candidate], options), _TIMEOUT)[0])
 
     def check(
         self,
@@ -124,7 +121,9 @@ class SmsQueue:
         Raises:
             InvalidSms: As in `enqueue`.
         """
-        self._enqueue_call(sms, options_of(lane, batch_id, send_at, expires_in, on_unknown), idempotency_key)
+        options_of(lane, batch_id, send_at, expires_in, on_unknown)
+        if late := Candidate.of(sms, idempotency_key, self.settings).late:
+            raise late
 
     async def aenqueue(
         self,
@@ -138,8 +137,9 @@ class SmsQueue:
         on_unknown: Literal["ask", "resend"] = "ask",
     ) -> Job:
         """Like `enqueue`, for async handlers; never blocks the event loop."""
-        call = self._enqueue_call(sms, options_of(lane, batch_id, send_at, expires_in, on_unknown), idempotency_key)
-        return _accepted((await self._runner().run(call, _TIMEOUT))[0])
+        options = options_of(lane, batch_id, send_at, expires_in, on_unknown)
+        candidate = Candidate.of(sms, idempotency_key, self.settings)
+        return candidate.job((await self._runner().run(_enqueue_call([candidate], options), _TIMEOUT))[0])
 
     @overload
     def enqueue_many(
@@ -213,47 +213,28 @@ class SmsQueue:
         on_invalid: Literal["raise", "yield"],
     ) -> Iterator[Job | InvalidSms | IdempotencyConflict]:
         while chunk := list(islice(messages, CHUNK)):
-            places: list[ledger.NewJob | InvalidSms] = []
+            places: list[Candidate | InvalidSms] = []
             for each in chunk:
                 try:
                     sms = each if isinstance(each, Sms) else Sms.model_validate(each)
-                    places.append(self._new_job(sms, key_of(sms) if key_of else None))
+                    places.append(Candidate.of(sms, key_of(sms) if key_of else None, self.settings))
                 except InvalidSms as invalid:
                     places.append(invalid)
                     if on_invalid == "raise":
                         break
-            answers = self._accept([place for place in places if isinstance(place, ledger.NewJob)], options)
+            answers = self._accept([place for place in places if isinstance(place, Candidate)], options)
             for place in places:
-                answer = next(answers) if isinstance(place, ledger.NewJob) else place
-                if isinstance(answer, Job):
-                    yield answer
-                    continue
-                error = answer if isinstance(answer, InvalidSms) else _conflict(answer)
-                if on_invalid == "raise":
-                    raise error
-                yield error
+                outcome = place.outcome(next(answers)) if isinstance(place, Candidate) else place
+                if on_invalid == "raise" and not isinstance(outcome, Job):
+                    raise outcome
+                yield outcome
 
-    def _accept(self, new: list[ledger.NewJob], options: ledger.Options) -> Iterator[Job | ledger.Conflict]:
-        """Hands jobs to Redis. A conflict ends a call; the rest goes with the next, if it is asked for."""
-        while new:
-            answers = self._sync.run(ledger.enqueue(new, options, message.RULES_VERSION), _TIMEOUT)
+    def _accept(self, candidates: list[Candidate], options: ledger.Options) -> Iterator[ledger.Accepted]:
+        """Hands jobs to Redis. One that can't be accepted ends a call; the rest goes with the next, if asked for."""
+        while candidates:
+            answers = self._sync.run(_enqueue_call(candidates, options), _TIMEOUT)
             yield from answers
-            new = new[len(answers) :]
-
-    def _enqueue_call(self, sms: Sms, options: ledger.Options, key: str | None) -> Call[list[Job | ledger.Conflict]]:
-        return ledger.enqueue([self._new_job(sms, key)], options, message.RULES_VERSION)
-
-    def _new_job(self, sms: Sms, key: str | None) -> ledger.NewJob:
-        if not isinstance(sms, Sms):
-            raise TypeError("an Sms is needed; Sms.model_validate makes one of a mapping")
-        settings = self.settings
-        prepared = message.prepare(sms, zone=settings.zone, now=time.time(), max_segments=settings.max_segments)
-        if key is None:
-            return ledger.NewJob(_new_id(), message.dump(prepared))
-        if not isinstance(key, str) or not 1 <= len(key) <= LONGEST_KEY:
-            raise InvalidSms({"idempotency_key": f"must be 1 to {LONGEST_KEY} characters"})
-        key_hash = blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
-        return ledger.NewJob(_new_id(), message.dump(prepared), key_hash, message.content_hash(prepared))
+            candidates = candidates[len(answers) :]
 
     # -- look up and wait
 
@@ -371,14 +352,8 @@ class SmsQueue:
         self.close()
 
 
-def _accepted(answer: Job | ledger.Conflict) -> Job:
-    if isinstance(answer, ledger.Conflict):
-        raise _conflict(answer)
-    return answer
-
-
-def _conflict(answer: ledger.Conflict) -> IdempotencyConflict:
-    return IdempotencyConflict(f"the idempotency key belongs to job {answer.job_id}, which has another content")
+def _enqueue_call(candidates: Sequence[Candidate], options: ledger.Options) -> Call[list[ledger.Accepted]]:
+    return ledger.enqueue([each.new for each in candidates], options, message.RULES_VERSION)
 
 
 def _lookup_call(job_id: str | None, message_id: int | None, campaign_id: int | None) -> Call[Job | None]:
@@ -399,8 +374,3 @@ def _gateway_id(number: int) -> str:
     if type(number) is not int:
         raise TypeError("the gateway's ids are whole numbers")
     return str(number)
-
-
-def _new_id() -> str:
-    """A job's id: 20 characters of a to z and 2 to 7, 96 random bits."""
-    return base64.b32encode(secrets.token_bytes(12))[:20].decode().lower()

@@ -6,11 +6,12 @@
 -- record, so that a WAIT on this connection confirms it (rule 23).
 --
 -- ARGV  lane, batch ('' = none), send_at (unix ms or ''), expires_in (ms or ''), on_unknown ('' = ask), rules version,
---       then for each job: id, message, key hash ('' = none), content hash ('' = none)
+--       then for each job: id, message ('' = only if its key is known), key hash ('' = none), content hash ('' = none)
 -- Returns for each job
 --   {'accepted', id, now, state}
 --   {'known', id, now, when its batch was cancelled (ms) or 0, field, value, ...}   the same key and content: that job
 --   {'conflict', id}                            the key belongs to another content; nothing after it was looked at
+--   {'not_known', id}                           no job has the key; nothing after it was looked at
 -- Keeps rule 1: a new job is on its lane once, or once in `due`.
 local lane, batch, send_at, expires_in, on_unknown, rules = unpack(ARGV, 1, 6)
 local now = clock()
@@ -42,6 +43,9 @@ for i = 7, #ARGV, 4 do
     answers[#answers + 1] = known(owner)
   elseif redis.call('EXISTS', job_key(id)) == 1 then
     answers[#answers + 1] = known(id)
+  elseif message == '' then
+    answers[#answers + 1] = {'not_known', id}
+    break
   else
     local fields = {'v', VERSION, 'state', state, 'lane', lane, 'at', now, 'rules', rules}
     local function add(name, value) fields[#fields + 1] = name; fields[#fields + 1] = value end

@@ -38,7 +38,7 @@ class LedgerSteps(RuleBasedStateMachine):
         self.numbers = itertools.count()
         self.message_ids = itertools.count(98)  # across the border between two keys of the index
         self.snapshot = Snapshot.read(self.client)
-        self.enqueued: list[tuple[list[Entry], Call[list[Job | ledger.Conflict]]]] = []
+        self.enqueued: list[tuple[list[Entry], Call[list[ledger.Accepted]]]] = []
         self.hints: dict[str, list[str]] = {"A": [], "B": []}
         self.nonces: list[tuple[list[str], str]] = []
         self.holds: list[Hold] = []
@@ -91,7 +91,7 @@ class LedgerSteps(RuleBasedStateMachine):
         self.enqueued.append((entries, call))
         self.check_enqueue(entries, call)
 
-    def check_enqueue(self, entries: list[Entry], call: Call[list[Job | ledger.Conflict]]) -> None:
+    def check_enqueue(self, entries: list[Entry], call: Call[list[ledger.Accepted]]) -> None:
         """Runs an enqueue, for the first time or again."""
         answers = self.ask(call)
         assert len(answers) == len(entries) or isinstance(answers[-1], ledger.Conflict), "only a conflict ends it early"

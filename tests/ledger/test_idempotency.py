@@ -1,14 +1,19 @@
 """F16: what an idempotency key gives back, and for how long."""
 
+import asyncio
 import multiprocessing
+import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
 from multiprocessing.synchronize import Barrier
 
 import pytest
 
-from smsq import IdempotencyConflict, Sms, SmsQueue, keys, ledger
+from smsq import IdempotencyConflict, InvalidSms, Sms, SmsQueue, keys, ledger
 from smsq.job import Job
 from smsq.ledger import Conflict, NewJob, Options
+from smsq.message import content_hash, dump, prepare
 from smsq.states import FINAL, State
 from tests.ledger.actor import DAY, RETENTION, Actor, message, outcome
 from tests.support.server import Server
@@ -134,3 +139,36 @@ def test_two_processes_with_the_same_keys_have_the_same_jobs(two_at_once: list[l
     assert first == second
     assert len(set(first)) == ROUNDS
     assert len(act.look().lists[keys.waiting("normal", "")]) == ROUNDS
+
+
+async def _async(queue: SmsQueue, sms: Sms, key: str) -> str:
+    try:
+        return (await queue.aenqueue(sms, idempotency_key=key)).id
+    finally:
+        await queue.aclose()
+
+
+def test_a_deferred_message_that_comes_again_later_is_its_job(queue: SmsQueue, act: Actor) -> None:
+    """How far ahead a moment must be is a rule for new jobs: an hour later the same key still gives the same job."""
+    soon = datetime.now(UTC).replace(microsecond=0) + timedelta(minutes=30)
+    sms = SMS.model_copy(update={"deferred_to": soon})
+    earlier = prepare(sms, zone=queue.settings.zone, now=time.time() - 3600, max_segments=10)
+    new = NewJob(act.new_id(), dump(earlier), _hash("k"), content_hash(earlier))
+    [job] = act.run(ledger.enqueue([new], Options("normal"), 1))
+    assert isinstance(job, Job)
+    assert queue.enqueue(sms, idempotency_key="k").id == job.id
+    assert asyncio.run(_async(queue, sms, "k")) == job.id
+    with pytest.raises(IdempotencyConflict):
+        queue.enqueue(sms.model_copy(update={"text": "another"}), idempotency_key="k")
+    for key in (None, "another"):
+        with pytest.raises(InvalidSms) as refused:
+            queue.enqueue(sms, idempotency_key=key)
+        assert set(refused.value.errors) == {"deferredToTs"}
+    keys_ = iter(["k", "new", "last"])
+    answers = list(queue.enqueue_many([sms, sms, SMS], idempotency_key=lambda _: next(keys_), on_invalid="yield"))
+    assert [type(each) for each in answers] == [Job, InvalidSms, Job]
+    assert len(act.look().jobs) == 2
+
+
+def _hash(key: str) -> str:
+    return blake2b(key.encode(), digest_size=16).hexdigest()

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 
 from smsq import Settings, Sms, SmsQueue, ledger
+from smsq.candidate import _new_id
 from smsq.connection import SyncRunner
 from smsq.job import JobError
 from smsq.message import RULES_VERSION, dump
-from smsq.queue import _new_id
 from smsq.states import State
 from tests.sending.conftest import StartWorker
 from tests.support.jobs import at_rest, end_of, in_state, make_due, put_off

@@ -1,0 +1,80 @@
+"""What `enqueue` makes of a message and its key for the ledger, and of the ledger's answer for the caller."""
+
+import base64
+import secrets
+import time
+from hashlib import blake2b
+from typing import Final, NamedTuple, Self
+
+from smsq import ledger, message
+from smsq.errors import IdempotencyConflict, InvalidSms
+from smsq.job import Job
+from smsq.message import Sms
+from smsq.settings import Settings
+
+#: Characters of an idempotency key at most; only its hash is stored.
+LONGEST_KEY: Final = 255
+
+
+class Candidate(NamedTuple):
+    """A message that may become a job.
+
+    Attributes:
+        new: What goes to the ledger. Without a message it is accepted only as the job that its key has already.
+        late: Why it can't be a new job any more: its moment has come too near since it was enqueued first.
+    """
+
+    new: ledger.NewJob
+    late: InvalidSms | None = None
+
+    @classmethod
+    def of(cls, sms: Sms, key: str | None, settings: Settings) -> Self:
+        """Applies the rules that need the present, and hashes the key.
+
+        Raises:
+            InvalidSms: The message, or the key, breaks a rule whatever the ledger knows.
+        """
+        if not isinstance(sms, Sms):
+            raise TypeError("an Sms is needed; Sms.model_validate makes one of a mapping")
+        if key is not None and not (isinstance(key, str) and 1 <= len(key) <= LONGEST_KEY):
+            raise InvalidSms({"idempotency_key": f"must be 1 to {LONGEST_KEY} characters"})
+        zone, segments = settings.zone, settings.max_segments
+        late = None
+        try:
+            prepared = message.prepare(sms, zone=zone, now=time.time(), max_segments=segments)
+        except InvalidSms as invalid:
+            if key is None:
+                raise
+            prepared = message.prepare(sms, zone=zone, now=None, max_segments=segments)
+            late = invalid
+        text = "" if late else message.dump(prepared)
+        if key is None:
+            return cls(ledger.NewJob(_new_id(), text))
+        key_hash = blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+        return cls(ledger.NewJob(_new_id(), text, key_hash, message.content_hash(prepared)), late)
+
+    def outcome(self, answer: ledger.Accepted) -> Job | InvalidSms | IdempotencyConflict:
+        """Returns the job, or why there is none."""
+        if isinstance(answer, Job):
+            return answer
+        if isinstance(answer, ledger.NotKnown) and self.late:
+            return self.late
+        owner = answer.job_id
+        return IdempotencyConflict(f"the idempotency key belongs to job {owner}, which has another content")
+
+    def job(self, answer: ledger.Accepted) -> Job:
+        """Returns the job.
+
+        Raises:
+            InvalidSms: Its moment is too near, and no job has its key.
+            IdempotencyConflict: The key belongs to another content.
+        """
+        outcome = self.outcome(answer)
+        if not isinstance(outcome, Job):
+            raise outcome
+        return outcome
+
+
+def _new_id() -> str:
+    """A job's id: 20 characters of a to z and 2 to 7, 96 random bits."""
+    return base64.b32encode(secrets.token_bytes(12))[:20].decode().lower()
