@@ -3,11 +3,16 @@
 Each field says what it is, its unit and why its default; the README's table is compared with these by a test.
 """
 
-from typing import Literal, Self
+import re
+from typing import Final, Literal, Self
 
 from pydantic import AnyHttpUrl, Field, SecretStr, field_validator, model_validator
 
+from smsq.ledger import Policy
 from smsq.settings import Settings
+
+_RATE: Final = re.compile(r"([1-9][0-9]{0,8})/([smh])")
+_SECONDS: Final = {"s": 1, "m": 60, "h": 3600}
 
 
 class WorkerSettings(Settings):
@@ -39,7 +44,7 @@ class WorkerSettings(Settings):
         default=20.0, ge=1, le=3600, description="Seconds within which a worker begins what it took, or loses it"
     )
     lease: float = Field(
-        default=90.0, ge=2, le=3600, description="Seconds a begun job is its worker's: a free slot, tries, the call"
+        default=45.0, ge=2, le=3600, description="Seconds a begun job is its worker's; renewed while the worker lives"
     )
     retry_window: float = Field(
         default=5.0, ge=0, le=60, description="Seconds of tries in place before a job goes back to the schedule"
@@ -47,14 +52,42 @@ class WorkerSettings(Settings):
     give_up_after: float = Field(
         default=86_400.0, gt=0, description="Seconds after which a job that the gateway keeps putting off fails"
     )
+    gateway_bound: float = Field(
+        default=600.0, gt=0, le=86_400, description="Seconds after a call beyond which the gateway accepts nothing more"
+    )
+    list_delay: float = Field(
+        default=60.0, ge=0, le=86_400, description="Seconds within which the gateway's lists show a message"
+    )
+    settling_time: float = Field(
+        default=660.0,
+        gt=0,
+        le=200_000,
+        description="Seconds after a call before “not found” is believed; the two above together, or more",
+    )
+    ask_limit: float = Field(
+        default=86_400.0, gt=0, description="Seconds of asking about a lost answer, after which a job ends `unknown`"
+    )
+    campaign_token: bool = Field(
+        default=True,
+        description="Whether campaign names end with the job's id: what a lost answer is settled by, beyond all doubt",
+    )
+    max_losses: int = Field(
+        default=3, ge=1, le=100, description="Workers that may die during a job's call before it is put aside"
+    )
+    circuit_after: int = Field(
+        default=20, ge=1, le=10_000, description="Failures of the gateway in a row after which only probes go out"
+    )
     dispatch_interval: float = Field(
         default=1.0, ge=0.05, le=60, description="Seconds between a worker's looks at what is due"
     )
     rate_limit: str | None = Field(
-        default=None, description="One rate of calls for all workers: not there yet, a worker refuses to start with it"
+        default=None, description="Calls to the gateway for all workers together: `10/s`, `300/m`, `5000/h`"
     )
     shutdown_grace: float = Field(
         default=30.0, ge=1, le=600, description="Seconds a stopping worker gives the calls that are out"
+    )
+    allow_eviction: bool = Field(
+        default=False, description="Start although Redis may evict keys when its memory is full, and so lose jobs"
     )
 
     @field_validator("api_key")
@@ -67,13 +100,41 @@ class WorkerSettings(Settings):
 
     @field_validator("rate_limit")
     @classmethod
-    def _not_there_yet(cls, rate: str | None) -> str | None:
-        if rate:
-            raise ValueError("isn't supported yet; a worker that ignored it would call faster than you allow")
-        return rate
+    def _is_a_rate(cls, rate: str | None) -> str | None:
+        if rate and not _RATE.fullmatch(rate.strip()):
+            raise ValueError("must be a number of calls by second, minute or hour, such as 10/s, 300/m or 5000/h")
+        return rate or None
 
     @model_validator(mode="after")
     def _lease_covers_a_call(self) -> Self:
         if self.lease < self.call_timeout + self.retry_window + 2:
             raise ValueError("SMSQ_LEASE must exceed SMSQ_CALL_TIMEOUT and SMSQ_RETRY_WINDOW together by 2 seconds")
         return self
+
+    @model_validator(mode="after")
+    def _settling_covers_the_gateway(self) -> Self:
+        if self.settling_time < self.gateway_bound + self.list_delay:
+            raise ValueError("SMSQ_SETTLING_TIME must be at least SMSQ_GATEWAY_BOUND and SMSQ_LIST_DELAY together")
+        return self
+
+    @property
+    def interval_ms(self) -> float:
+        """Milliseconds between two calls of all workers that `SMSQ_RATE_LIMIT` allows; 0 without a limit."""
+        if not self.rate_limit:
+            return 0.0
+        found = _RATE.fullmatch(self.rate_limit.strip())
+        assert found  # noqa: S101 - the validator took no other
+        return _SECONDS[found[2]] * 1000 / int(found[1])
+
+    @property
+    def policy(self) -> Policy:
+        """The times by which the ledger decides."""
+        return Policy(
+            retention=self.retention_ms,
+            lease=int(self.lease * 1000),
+            settling=int(self.settling_time * 1000),
+            bound=int(self.gateway_bound * 1000),
+            limit=int(self.ask_limit * 1000),
+            losses=self.max_losses,
+            give_up=int(self.give_up_after * 1000),
+        )

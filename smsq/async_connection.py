@@ -17,7 +17,7 @@ from redis.sentinel import MasterNotFoundError
 from smsq.address import Address
 from smsq.connection import CONNECTIONS, OPTIONS, PAUSE, WAITERS
 from smsq.durability import Command, Durability, check_confirmed, commands, unavailable
-from smsq.scripts import Call
+from smsq.scripts import Call, Known, boot_time
 
 T = TypeVar("T")
 _Connection = Connection | UnixDomainSocketConnection
@@ -27,12 +27,15 @@ _FAILURES = (redis_errors.RedisError, OSError)
 class AsyncRunner:
     """Runs calls on a small pool of connections of one event loop. Connects when first used."""
 
-    def __init__(self, address: Address, durability: Durability = Durability.MEMORY) -> None:
-        """Keeps the address; nothing is connected yet."""
+    def __init__(
+        self, address: Address, durability: Durability = Durability.MEMORY, known: Known | None = None
+    ) -> None:
+        """Keeps the address; nothing is connected yet. Runners of one ledger may share what they know of it."""
         self.address = address
         self.durability = durability
+        self.known = known or Known()
         self._idle: list[_Connection] = []
-        self._known: set[str] = set()  # scripts that Redis has, for all we know
+        self._loaded: set[str] = set()  # scripts that Redis has, for all we know
         self._guard: AsyncGenerator[None, None] | None = None
         self._free = asyncio.Semaphore(CONNECTIONS)
         self._waiters = asyncio.Semaphore(WAITERS)
@@ -53,39 +56,50 @@ class AsyncRunner:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout
         failover = None
+        handed_over, first_sent = False, 0.0
         while True:
             fresh = False
             try:
                 async with self._connection(self._free, deadline) as connection:
                     fresh = not connection.is_connected
-                    answers = await self._exchange(connection, call, deadline)
+                    if fresh:
+                        await connection.connect()
+                    sent, handed_over = boot_time(), True
+                    first_sent = first_sent or sent
+                    answers = await self._exchange(connection, call, deadline, first_sent)
+                epoch, now, answer = answers[0]
+                self.known.learn(epoch, now, sent)
                 check_confirmed(answers)
-                return call.parse(answers[0])
+                return call.parse(answer)
             except (redis_errors.ReadOnlyError, MasterNotFoundError) as error:
                 # A failover: the connection led to the old master, or there is none just now. Ask the sentinels again.
-                failover = unavailable(error, self.address)
+                failover = unavailable(error, self.address, handed_over=handed_over)
                 if self.address.scheme != "sentinel" or loop.time() + PAUSE >= deadline:
                     raise failover from None
                 await asyncio.sleep(PAUSE)
             except (redis_errors.ConnectionError, redis_errors.TimeoutError, OSError) as error:
                 if fresh or isinstance(error, redis_errors.AuthenticationError) or loop.time() >= deadline:
-                    raise failover or unavailable(error, self.address) from None
+                    raise failover or unavailable(error, self.address, handed_over=handed_over) from None
             except redis_errors.RedisError as error:
-                raise unavailable(error, self.address) from None
+                raise unavailable(error, self.address) from None  # it answered: refused, and nothing was done
 
-    async def _exchange(self, connection: _Connection, call: Call[Any], deadline: float) -> list[Any]:
+    async def _exchange(
+        self, connection: _Connection, call: Call[Any], deadline: float, first_sent: float
+    ) -> list[Any]:
         loop = asyncio.get_running_loop()
+        tried = int((boot_time() - first_sent) * 1000)  # of a script that Redis doesn't have, nothing was done
 
         async def send(*, whole: bool) -> list[Any]:
-            to_send = commands(call, self.durability, deadline - loop.time(), whole=whole)
+            left = deadline - loop.time()
+            to_send = commands(call, self.durability, left, epoch=self.known.epoch, tried=tried, whole=whole)
             return await self._send(connection, to_send)
 
-        answers = await send(whole=call.script.sha not in self._known)
+        answers = await send(whole=call.script.sha not in self._loaded)
         if isinstance(answers[0], redis_errors.NoScriptError):
             answers = await send(whole=True)
         if isinstance(answers[0], redis_errors.ResponseError):
             raise answers[0]
-        self._known.add(call.script.sha)
+        self._loaded.add(call.script.sha)
         return answers
 
     @staticmethod

@@ -2,7 +2,10 @@
 
 import base64
 import secrets
+import threading
 import time
+from collections import OrderedDict
+from collections.abc import Iterable
 from hashlib import blake2b
 from typing import Final, NamedTuple, Self
 
@@ -10,10 +13,50 @@ from smsq import ledger, message
 from smsq.errors import IdempotencyConflict, InvalidSms
 from smsq.job import Job
 from smsq.message import Sms
+from smsq.scripts import boot_time
 from smsq.settings import Settings
 
 #: Characters of an idempotency key at most; only its hash is stored.
 LONGEST_KEY: Final = 255
+
+
+class Keys:
+    """The idempotency keys that this process has handed to Redis lately, each with the job's id and the moment.
+
+    Redis may forget what it had confirmed (a failover without `SMSQ_DURABILITY`). A key that comes again then is
+    offered under the same job id, whose token the gateway knows, with the word that it isn't new: the job is asked
+    about before it is called (rule 21). Thread-safe.
+    """
+
+    LIMIT: Final = 10_000
+
+    def __init__(self) -> None:
+        self._tried: OrderedDict[str, tuple[str, float]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def recall(self, new: ledger.NewJob) -> ledger.NewJob:
+        """Returns the job as it is to be offered: under the id it had before, if its key isn't new."""
+        with self._lock:
+            tried = self._tried.get(new.key_hash) if new.key_hash else None
+        if tried is None:
+            return new
+        job_id, at = tried
+        return new._replace(id=job_id, tried=int((boot_time() - at) * 1000))
+
+    def note(self, jobs: Iterable[ledger.NewJob], at: float) -> None:
+        """Notes that jobs may have been accepted. Of several times the first counts: Redis may have forgotten that one.
+
+        Args:
+            jobs: What was handed to Redis.
+            at: When, by `boot_time`.
+        """
+        with self._lock:
+            for job in jobs:
+                if job.key_hash:
+                    self._tried.setdefault(job.key_hash, (job.id, at))
+                    self._tried.move_to_end(job.key_hash)
+            while len(self._tried) > self.LIMIT:
+                self._tried.popitem(last=False)
 
 
 class Candidate(NamedTuple):

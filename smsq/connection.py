@@ -17,7 +17,7 @@ from redis.sentinel import MasterNotFoundError
 
 from smsq.address import Address
 from smsq.durability import Command, Durability, check_confirmed, commands, unavailable
-from smsq.scripts import Call
+from smsq.scripts import Call, Known, boot_time
 
 T = TypeVar("T")
 
@@ -109,15 +109,18 @@ _Connection = _DeadlineConnection | _DeadlineUnixConnection
 class SyncRunner:
     """Runs calls on a small pool of connections. Thread-safe, fork-safe; connects when first used."""
 
-    def __init__(self, address: Address, durability: Durability = Durability.MEMORY) -> None:
-        """Keeps the address; nothing is connected yet."""
+    def __init__(
+        self, address: Address, durability: Durability = Durability.MEMORY, known: Known | None = None
+    ) -> None:
+        """Keeps the address; nothing is connected yet. Runners of one ledger may share what they know of it."""
         self.address = address
         self.durability = durability
+        self.known = known or Known()
         self._reset()
 
     def _reset(self) -> None:
         self._pid = os.getpid()
-        self._known: set[str] = set()  # scripts that Redis has, for all we know
+        self._loaded: set[str] = set()  # scripts that Redis has, for all we know
         self._idle: list[_Connection] = []
         self._free = threading.Semaphore(CONNECTIONS)
         self._waiters = threading.Semaphore(WAITERS)
@@ -137,41 +140,50 @@ class SyncRunner:
         """
         deadline = time.monotonic() + timeout
         failover = None
+        handed_over, first_sent = False, 0.0
         while True:
             fresh = False
             try:
                 with self._connection(self._free, deadline) as connection:
                     fresh = not connection.is_connected
-                    answers = self._exchange(connection, call, deadline)
+                    self._connect(connection, deadline)
+                    sent, handed_over = boot_time(), True
+                    first_sent = first_sent or sent
+                    answers = self._exchange(connection, call, deadline, first_sent)
+                epoch, now, answer = answers[0]
+                self.known.learn(epoch, now, sent)
                 check_confirmed(answers)
-                return call.parse(answers[0])
+                return call.parse(answer)
             except (redis_errors.ReadOnlyError, MasterNotFoundError) as error:
                 # A failover: the connection led to the old master, or there is none just now. Ask the sentinels again.
-                failover = unavailable(error, self.address)
+                failover = unavailable(error, self.address, handed_over=handed_over)
                 if self.address.scheme != "sentinel" or time.monotonic() + PAUSE >= deadline:
                     raise failover from None
                 time.sleep(PAUSE)
             except (redis_errors.ConnectionError, redis_errors.TimeoutError, OSError) as error:
                 if fresh or isinstance(error, redis_errors.AuthenticationError) or time.monotonic() >= deadline:
-                    raise failover or unavailable(error, self.address) from None
+                    raise failover or unavailable(error, self.address, handed_over=handed_over) from None
             except redis_errors.RedisError as error:
-                raise unavailable(error, self.address) from None
+                raise unavailable(error, self.address) from None  # it answered: refused, and nothing was done
 
-    def _exchange(self, connection: _Connection, call: Call[Any], deadline: float) -> list[Any]:
+    def _exchange(self, connection: _Connection, call: Call[Any], deadline: float, first_sent: float) -> list[Any]:
+        tried = int((boot_time() - first_sent) * 1000)  # of a script that Redis doesn't have, nothing was done
+
         def send(*, whole: bool) -> list[Any]:
-            to_send = commands(call, self.durability, deadline - time.monotonic(), whole=whole)
+            left = deadline - time.monotonic()
+            to_send = commands(call, self.durability, left, epoch=self.known.epoch, tried=tried, whole=whole)
             return self._send(connection, to_send, deadline)
 
-        answers = send(whole=call.script.sha not in self._known)
+        answers = send(whole=call.script.sha not in self._loaded)
         if isinstance(answers[0], redis_errors.NoScriptError):
             answers = send(whole=True)
         if isinstance(answers[0], redis_errors.ResponseError):
             raise answers[0]
-        self._known.add(call.script.sha)
+        self._loaded.add(call.script.sha)
         return answers
 
     @staticmethod
-    def _send(connection: _Connection, to_send: list[Command], deadline: float) -> list[Any]:
+    def _connect(connection: _Connection, deadline: float) -> None:
         connection.deadline = deadline
         left = max(0.001, deadline - time.monotonic())
         if connection.is_connected:
@@ -182,6 +194,10 @@ class SyncRunner:
             connection.socket_timeout = left
             connection.socket_connect_timeout = left
             connection.connect()
+
+    @classmethod
+    def _send(cls, connection: _Connection, to_send: list[Command], deadline: float) -> list[Any]:
+        cls._connect(connection, deadline)
         connection.send_packed_command(connection.pack_commands(to_send), check_health=False)
         return [_answer(connection) for _ in to_send]
 

@@ -25,7 +25,9 @@ class Durability(StrEnum):
     """One replica has it (WAIT)."""
 
 
-def commands(call: Call[Any], durability: Durability, timeout: float, *, whole: bool = False) -> list[Command]:
+def commands(
+    call: Call[Any], durability: Durability, timeout: float, *, epoch: int, tried: int, whole: bool = False
+) -> list[Command]:
     """Returns what to send for a call in one write: the script, and what confirms it on the same connection.
 
     Args:
@@ -33,10 +35,18 @@ def commands(call: Call[Any], durability: Durability, timeout: float, *, whole: 
         durability: What a confirmed call waits for.
         timeout: Seconds that are left for all of it. The confirmation gets most of them: its "not in time" must arrive
             before ours, or nobody could tell that the write itself was done.
+        epoch: The newest epoch that the caller knows.
+        tried: Milliseconds since the call was sent first, 0 if it is sent now.
         whole: Whether to send the script's text, because Redis doesn't have it. It runs and is kept in one step: one
             that is loaded first may be forgotten before it runs.
     """
-    run: Command = (*(("EVAL", call.script.text) if whole else ("EVALSHA", call.script.sha)), 0, *call.args)
+    run: Command = (
+        *(("EVAL", call.script.text) if whole else ("EVALSHA", call.script.sha)),
+        0,
+        epoch,
+        tried,
+        *call.args,
+    )
     if not call.confirm or durability is Durability.MEMORY:
         return [run]
     milliseconds = max(1, int(timeout * 900))
@@ -57,21 +67,22 @@ def check_confirmed(answers: Sequence[Any]) -> None:
     confirmed = answers[1]
     if isinstance(confirmed, redis_errors.ResponseError):
         reason = f"Redis can't confirm writes: {confirmed}"
-        raise QueueUnavailable(reason)
+        raise QueueUnavailable(reason, handed_over=True)
     local = confirmed[0] if isinstance(confirmed, list) else confirmed
     if local < 1:
         where = "disk" if isinstance(confirmed, list) else "a replica"
-        raise QueueUnavailable(f"the write was not confirmed by {where} in time")
+        raise QueueUnavailable(f"the write was not confirmed by {where} in time", handed_over=True)
 
 
-def unavailable(error: Exception, address: object) -> QueueUnavailable:
+def unavailable(error: Exception, address: object, *, handed_over: bool = False) -> QueueUnavailable:
     """Names the reason for which Redis could not be used.
 
     Args:
         error: What redis-py or the network raised.
         address: Where Redis is, without credentials.
+        handed_over: Whether Redis may have got what was to be written.
     """
-    return QueueUnavailable(f"Redis at {address}: {_reason(error)}")
+    return QueueUnavailable(f"Redis at {address}: {_reason(error)}", handed_over=handed_over)
 
 
 def _reason(error: Exception) -> str:

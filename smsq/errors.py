@@ -41,7 +41,19 @@ class IdempotencyConflict(SmsqError):  # noqa: N818
 
 
 class QueueUnavailable(SmsqError):  # noqa: N818
-    """Redis didn't confirm in time. Calling again with the same idempotency key can't send twice."""
+    """Redis didn't confirm in time. Calling again with the same idempotency key can't send twice.
+
+    Attributes:
+        handed_over: Whether Redis may have got what was to be written: then it may have been done all the same.
+    """
+
+    def __init__(self, reason: str = "", *, handed_over: bool = False) -> None:
+        super().__init__(reason)
+        self.handed_over = handed_over
+
+    def __reduce__(self) -> tuple[type["QueueUnavailable"], tuple[str]]:
+        """Survives pickling, so that it can cross a process boundary."""
+        return type(self), (str(self),)
 
 
 class SmsNotSent(SmsqError):  # noqa: N818

@@ -3,9 +3,12 @@
 The record is a Redis hash; its fields, all short so that Redis keeps the hash compact:
 
 ``v`` version of the record · ``state`` · ``lane`` · ``batch`` · ``at`` when it was accepted (Redis time, ms) ·
-``m0`` ``m1`` … the message as JSON, in pieces of 60 bytes · ``rules`` version of the rules that the message passed ·
-``expires`` (ms) · ``key`` hash of the idempotency key · ``on_unknown`` (``resend``, then ``resent``) · ``token`` the
-last begin's nonce · ``attempts`` calls to the gateway · ``error`` JSON · ``code`` the gateway's · ``message_id``
+``epoch`` in which it was written, or in which the gateway was last asked about it · ``m0`` ``m1`` … the message as
+JSON, in pieces of 60 bytes · ``rules`` version of the rules that the message passed · ``expires`` (ms) · ``key`` hash
+of the idempotency key · ``on_unknown`` (``resend``, then ``resent``) · ``token`` the last begin's nonce · ``attempts``
+calls to the gateway · ``took`` ms of the last one, from begin to settle · ``ask`` calls that aren't settled
+(`_asking.lua`) · ``losses`` workers that died holding it · ``twin`` hash of number, text and sender · ``log`` its
+timeline, if anything was out of the ordinary · ``error`` JSON · ``code`` the gateway's · ``message_id``
 ``campaign_id`` ``campaign_status`` ``recipient`` once sent · ``done`` when it ended (ms) · ``waiters`` how many block
 on its end · ``asked`` how often it was accepted again
 """
@@ -104,17 +107,18 @@ class Job:
         }
 
 
-def read_job(job_id: str, now: int, *, stopped: int, fields: Sequence[bytes]) -> Job:
+def read_job(job_id: str, now: int, fields: Sequence[bytes], *, stopped: int = 0, doubt: bool = False) -> Job:
     """Makes a Job of a record.
 
     A waiting job whose time is over, or whose batch was cancelled, has ended even if no worker has written it yet; as
-    whichever came first (`ended` in the Lua prelude).
+    whichever came first (`ended` in `_record.lua`). Not so one of which a call may have been made: it is asked about.
 
     Args:
         job_id: The job's id.
         now: Redis's time, ms.
-        stopped: When its batch was cancelled as a whole, ms; 0 if it wasn't.
         fields: The record, field and value in turn.
+        stopped: When its batch was cancelled as a whole, ms; 0 if it wasn't.
+        doubt: Whether Redis may have forgotten what was done with it.
 
     Returns:
         The job. A record that a foreign hand has damaged reads as failed, with that reason; a newer version's that
@@ -122,7 +126,7 @@ def read_job(job_id: str, now: int, *, stopped: int, fields: Sequence[bytes]) ->
     """
     record = {fields[i].decode(): fields[i + 1].decode(errors="replace") for i in range(0, len(fields) - 1, 2)}
     try:
-        state, ended = _state(record, now, stopped)
+        state, ended = _state(record, now, stopped, doubt=doubt)
         return Job(
             id=job_id,
             state=state,
@@ -136,29 +140,31 @@ def read_job(job_id: str, now: int, *, stopped: int, fields: Sequence[bytes]) ->
             attempts=_number(record, "attempts") or 0,
             error=JobError.from_json(record["error"]) if "error" in record else None,
         )
-    except (KeyError, ValueError, OverflowError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         moment = datetime.fromtimestamp(now / 1000, UTC)
         if _is_newer(record):
             return Job(job_id, State.SENDING, "normal", None, moment)
         return Job(job_id, State.FAILED, "normal", None, moment, error=JobError("malformed record"))
 
 
-# What can't be used is the same here as in the scripts (`read` in the Lua prelude): a job that nobody will send must
+# What can't be used is the same here as in the scripts (`read` in `_record.lua`): a job that nobody will send must
 # not look like one that waits.
 
 
-def _state(record: Mapping[str, str], now: int, stopped: int) -> tuple[State, int | None]:
+def _state(record: Mapping[str, str], now: int, stopped: int, *, doubt: bool) -> tuple[State, int | None]:
     """The state as it is at this moment, and when the job ended (ms)."""
     _whole(record["v"])
     _number(record, "waiters")
+    _number(record, "losses")
+    if "ask" in record:
+        ask = json.loads(record["ask"])
+        float(ask["first"]), float(ask["last"])
     state, expires = State(record["state"]), _number(record, "expires")
-    if state in (State.SCHEDULED, State.QUEUED, State.RETRYING):
-        # After a resend the gateway may have it from the first call (`ending` in the Lua prelude).
-        resent = record.get("on_unknown") == "resent"
+    if state in (State.SCHEDULED, State.QUEUED, State.RETRYING) and not doubt and "ask" not in record:
         if expires is not None and expires <= (stopped or now):
-            return State.UNKNOWN if resent else State.EXPIRED, expires
+            return State.EXPIRED, expires
         if stopped:
-            return State.UNKNOWN if resent else State.CANCELLED, stopped
+            return State.CANCELLED, stopped
     return state, _number(record, "done")
 
 

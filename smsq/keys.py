@@ -1,4 +1,4 @@
-"""Every Redis key of the ledger, once. The Lua prelude builds the same names; a test compares the two.
+"""Every Redis key of the ledger, once. The scripts build the same names; a test compares the two.
 
 ======================== ===== =========================================================================================
 key                      type  meaning
@@ -15,14 +15,32 @@ smsq:key:<hash>          str   idempotency key -> "<job id> <content hash>"
 smsq:message:<n>         hash  messageId = n*100 + field -> job id
 smsq:campaign:<n>        hash  campaignId = n*100 + field -> job id
 smsq:wake:<id>           list  one entry for each one who waits for the job's end
+smsq:epoch               hash  the time in which this ledger certainly didn't go back: `number`, the `server`, `started` (ms)
+smsq:canary              str   the newest message that the gateway accepted: "<job id> <called, ms> <epoch>"
+smsq:ended:<state>       zset  job id -> when it ended (ms), of those that are `failed` or `unknown`
+smsq:twins:<hash>        set   unsettled jobs of one number, text and sender; only without tokens in campaign names
+smsq:pause               hash  lane or `all` -> "<ms> <reason>": operators hold it back
+smsq:gate:circuit        hash  the gateway fails, for all workers: `failures` in a row, and while it is closed `since`,
+                               `reason`, `pause` (ms), `probe_at` (ms), `permit` (the probe's job id)
+smsq:gate:worker:<name>  hash  the gateway refuses one worker's account; the same fields
+smsq:pace                hash  the common pace: the `next` free moment (ms), `hold` (ms: nobody calls before), `factor` of
+                               the interval until `factor_until` (ms), `reason`
+smsq:workers             hash  worker's name -> "<its last heartbeat, ms> <what it says of itself, JSON>"
 smsq:parked              hash  job id -> why nobody can do anything with its record
-smsq:counters            hash  ids dropped from lanes, by reason
+smsq:counters            hash  ids dropped from lanes, by reason; jobs that were repaired; messages of others
+smsq:aside:<key>         any   what a foreign hand had made of a key of ours
 ======================== ===== =========================================================================================
 """
 
 DUE = "smsq:due"
 PARKED = "smsq:parked"
 COUNTERS = "smsq:counters"
+EPOCH = "smsq:epoch"
+CANARY = "smsq:canary"
+PAUSE = "smsq:pause"
+CIRCUIT = "smsq:gate:circuit"
+PACE = "smsq:pace"
+WORKERS = "smsq:workers"
 
 
 def job(job_id: str) -> str:
@@ -58,3 +76,18 @@ def idempotency(key_hash: str) -> str:
 def wake(job_id: str) -> str:
     """Returns the key that those block on who wait for a job's end."""
     return f"smsq:wake:{job_id}"
+
+
+def ended(state: str) -> str:
+    """Returns the key of the jobs that failed, or are unknown."""
+    return f"smsq:ended:{state}"
+
+
+def worker_gate(worker: str) -> str:
+    """Returns the key of the gate that one worker's account closes."""
+    return f"smsq:gate:worker:{worker}"
+
+
+def twins(content_hash: str) -> str:
+    """Returns the key of the unsettled jobs of one number, text and sender."""
+    return f"smsq:twins:{content_hash}"

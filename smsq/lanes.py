@@ -8,6 +8,8 @@ LANES: Final[tuple[Lane, ...]] = get_args(Lane)
 
 TASK_NAME: Final = "smsq.send"
 QUEUE_PREFIX: Final = "sms."
+#: Header of a task under a rate limit: when it may be called (CLOCK_BOOTTIME, seconds).
+MOMENT: Final = "smsq_moment"
 
 
 def queue_name(lane: Lane) -> str:

@@ -137,14 +137,18 @@ def content_hash(sms: Sms) -> str:
     return hashlib.blake2b(dump(sms).encode(), digest_size=16).hexdigest()
 
 
+def campaign_token(job_id: str) -> str:
+    """Returns the mark that a job's campaign name ends with, of `TOKEN_LENGTH` characters; the same for all tries."""
+    return f"#{job_id}"
+
+
 def api_form(sms: Sms, *, zone: ZoneInfo, token: str, deferred: bool = True) -> dict[str, str]:
     """Writes the form fields of sendSmsMessage, but for the account's key.
 
     Args:
         sms: A prepared message.
         zone: The account's zone, in which the API's times are.
-        token: The job's own mark of at most ``TOKEN_LENGTH`` characters, by which its campaign is found again; the same
-            for all tries of the job.
+        token: The job's own mark (`campaign_token`), by which its campaign is found again; '' for none.
         deferred: False leaves ``deferredToTs`` out: the gateway is to send at once (``smsq.deferral.who_defers``).
 
     Returns:
@@ -156,7 +160,8 @@ def api_form(sms: Sms, *, zone: ZoneInfo, token: str, deferred: bool = True) -> 
     form = {"recipient": sms.recipient, "text": sms.text}
     if sms.sender is not None:
         form["from"] = sms.sender
-    form["params[name]"] = token if sms.name is None else f"{sms.name} {token}"
+    if name := " ".join(filter(None, (sms.name, token))):
+        form["params[name]"] = name
     if (instant := _instant(sms)) is not None and deferred:
         form["params[deferredToTs]"] = wire_time(instant, zone)
     if sms.mclass is not None:

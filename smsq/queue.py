@@ -7,6 +7,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -15,14 +16,14 @@ from typing import Any, Literal, Self, overload
 from smsq import keys, ledger, message
 from smsq.async_connection import AsyncRunner
 from smsq.batch import Batch, read_batch
-from smsq.candidate import Candidate
+from smsq.candidate import Candidate, Keys
 from smsq.connection import SyncRunner
-from smsq.errors import IdempotencyConflict, InvalidSms
+from smsq.errors import IdempotencyConflict, InvalidSms, QueueUnavailable
 from smsq.job import Job
 from smsq.lanes import Lane
 from smsq.message import Sms
 from smsq.options import options_of
-from smsq.scripts import Call
+from smsq.scripts import Call, Known, boot_time
 from smsq.settings import Settings
 
 #: Seconds within which every method answers or raises (`wait` and `await_result` add their own time).
@@ -55,7 +56,9 @@ class SmsQueue:
     def __init__(self, url: str | None = None, *, settings: Settings | None = None) -> None:
         given = settings or (Settings.load() if url is None else Settings.load(redis_url=url))
         self.settings = given.model_copy(update={"redis_url": url}) if settings and url else given
-        self._sync = SyncRunner(self.settings.address, self.settings.durability)
+        self._known = Known()
+        self._sync = SyncRunner(self.settings.address, self.settings.durability, self._known)
+        self._keys = Keys()
         self._async: dict[asyncio.AbstractEventLoop, AsyncRunner] = {}
         self._lock = threading.Lock()
 
@@ -103,7 +106,9 @@ class SmsQueue:
         """
         options = options_of(lane, batch_id, send_at, expires_in, on_unknown)
         candidate = Candidate.of(sms, idempotency_key, self.settings)
-        return candidate.job(self._sync.run(_enqueue_call([candidate], options), _TIMEOUT)[0])
+        with self._handing_over([candidate], options) as call:
+            [answer] = self._sync.run(call, _TIMEOUT)
+        return candidate.job(answer)
 
     def check(
         self,
@@ -139,7 +144,9 @@ class SmsQueue:
         """Like `enqueue`, for async handlers; never blocks the event loop."""
         options = options_of(lane, batch_id, send_at, expires_in, on_unknown)
         candidate = Candidate.of(sms, idempotency_key, self.settings)
-        return candidate.job((await self._runner().run(_enqueue_call([candidate], options), _TIMEOUT))[0])
+        with self._handing_over([candidate], options) as call:
+            [answer] = await self._runner().run(call, _TIMEOUT)
+        return candidate.job(answer)
 
     @overload
     def enqueue_many(
@@ -232,9 +239,25 @@ class SmsQueue:
     def _accept(self, candidates: list[Candidate], options: ledger.Options) -> Iterator[ledger.Accepted]:
         """Hands jobs to Redis. One that can't be accepted ends a call; the rest goes with the next, if asked for."""
         while candidates:
-            answers = self._sync.run(_enqueue_call(candidates, options), _TIMEOUT)
+            with self._handing_over(candidates, options) as call:
+                answers = self._sync.run(call, _TIMEOUT)
             yield from answers
             candidates = candidates[len(answers) :]
+
+    @contextmanager
+    def _handing_over(
+        self, candidates: Sequence[Candidate], options: ledger.Options
+    ) -> Iterator[Call[list[ledger.Accepted]]]:
+        """Makes the call, and remembers the keys that Redis may have got by it."""
+        jobs = [self._keys.recall(each.new) for each in candidates]
+        at = boot_time()
+        try:
+            yield ledger.enqueue(jobs, options, message.RULES_VERSION)
+        except QueueUnavailable as error:
+            if error.handed_over:
+                self._keys.note(jobs, at)
+            raise
+        self._keys.note(jobs, at)
 
     # -- look up and wait
 
@@ -338,7 +361,7 @@ class SmsQueue:
             with self._lock:
                 for other in [each for each in self._async if each.is_closed()]:
                     self._async.pop(other).abandon()
-                runner = self._async[loop] = AsyncRunner(self.settings.address, self.settings.durability)
+                runner = self._async[loop] = AsyncRunner(self.settings.address, self.settings.durability, self._known)
         return runner
 
     def close(self) -> None:
@@ -350,10 +373,6 @@ class SmsQueue:
         if runner := self._async.pop(asyncio.get_running_loop(), None):
             await runner.close()
         self.close()
-
-
-def _enqueue_call(candidates: Sequence[Candidate], options: ledger.Options) -> Call[list[ledger.Accepted]]:
-    return ledger.enqueue([each.new for each in candidates], options, message.RULES_VERSION)
 
 
 def _lookup_call(job_id: str | None, message_id: int | None, campaign_id: int | None) -> Call[Job | None]:

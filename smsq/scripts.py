@@ -1,13 +1,17 @@
-"""The ledger's Lua scripts: each file of `smsq/lua` with the prelude, ready for EVALSHA."""
+"""The ledger's Lua scripts: each file of `smsq/lua` with what all of them share, ready for EVALSHA."""
 
 import hashlib
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 T = TypeVar("T")
+
+#: What every script begins with, in this order.
+SHARED: Final = ("_epoch", "_record", "_asking", "_gates")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +35,76 @@ class Call(Generic[T]):
     """
 
     script: Script
-    args: list[str | bytes | int]
+    args: list[str | bytes | int | float]
     parse: Callable[[Any], T]
     confirm: bool = False
 
 
 @cache
 def script(name: str) -> Script:
-    """Loads a script by its file's name: its first line (the flags), the prelude, the rest."""
+    """Loads a script by its file's name: its first line (the flags), what all share, the rest.
+
+    Its ARGV begins with the newest epoch that the caller knows and the time for which the call has been tried (ms), and
+    it answers epoch, Redis's time (ms) and what the file returns: the runners add the ones and take the others off.
+    """
     folder = files("smsq") / "lua"
-    flags, _, body = (folder / f"{name}.lua").read_text(encoding="utf-8").partition("\n")
-    text = "\n".join([flags, (folder / "_prelude.lua").read_text(encoding="utf-8"), body])
+
+    def read(part: str) -> str:
+        return (folder / f"{part}.lua").read_text(encoding="utf-8")
+
+    flags, _, body = read(name).partition("\n")
+    reads_only = f"local READS_ONLY = {'true' if 'no-writes' in flags else 'false'}"
+    answer = ("local function answer()", body, "end", "return {EPOCH.number, NOW, answer()}")
+    text = "\n".join([flags, reads_only, *map(read, SHARED), *answer])
     return Script(name, text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
+
+
+#: Seconds by which Redis's clock may move against ours without anyone's doing: corrections of either clock.
+_CLOCK_TOLERANCE: Final = 2.0
+_CLOCK_DRIFT: Final = 0.001
+
+
+def boot_time() -> float:
+    """Returns seconds on CLOCK_BOOTTIME, which nobody sets and which counts while the machine is suspended."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+class Known:
+    """What a process knows of the ledger from its answers: the newest epoch, and how Redis's clock runs.
+
+    A jump of that clock makes it know an epoch that nobody has seen: the next script starts it (rule 20).
+
+    Attributes:
+        epoch: The newest epoch's number; 0 if none is known.
+    """
+
+    def __init__(self) -> None:
+        self.epoch = 0
+        self._seen: tuple[float, float, float] | None = None  # Redis's time, sent and received by our clock
+
+    def redis_time(self) -> float:
+        """Returns Redis's time as far as it is known, unix seconds; our own while it isn't."""
+        if self._seen is None:
+            return time.time()
+        was, _, received = self._seen
+        return was + boot_time() - received
+
+    def learn(self, epoch: int, now: int, sent: float) -> None:
+        """Takes in what an answer says.
+
+        Args:
+            epoch: The ledger's.
+            now: Redis's time, ms.
+            sent: When the call was sent, by `boot_time`.
+        """
+        received = boot_time()
+        newer = epoch > self.epoch
+        self.epoch = max(self.epoch, epoch)
+        seen, self._seen = self._seen, (now / 1000, sent, received)
+        if seen is None or newer:
+            return  # a newer epoch covers a jump before it
+        was, sent_before, received_before = seen
+        passed = now / 1000 - was
+        tolerance = _CLOCK_TOLERANCE + _CLOCK_DRIFT * (received - sent_before)
+        if not sent - received_before - tolerance <= passed <= received - sent_before + tolerance:
+            self.epoch += 1

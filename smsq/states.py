@@ -15,7 +15,7 @@ class State(StrEnum):
     QUEUED = "queued"
     """On its lane, or taken off it by a worker that has not begun."""
     SENDING = "sending"
-    """A worker has begun: from here on the gateway may have it."""
+    """A worker has begun, or the gateway is being asked: it may have the message."""
     RETRYING = "retrying"
     """The gateway certainly doesn't have it; waits for the next try."""
     SENT = "sent"
@@ -37,19 +37,19 @@ class State(StrEnum):
 
 FINAL = frozenset({State.SENT, State.FAILED, State.UNKNOWN, State.EXPIRED, State.CANCELLED})
 
-#: `UNKNOWN` only after a resend: the first call may have been accepted.
-_ENDED_BEFORE_A_CALL = frozenset({State.EXPIRED, State.CANCELLED, State.FAILED, State.UNKNOWN})
+_ENDED_BEFORE_A_CALL = frozenset({State.EXPIRED, State.CANCELLED, State.FAILED})
 
 #: From each state to those that may follow it. ``SENT`` follows every state, also a final one: "sent, with these ids"
-#: is the truth, whoever says it and however late (rule 11).
+#: is the truth, whoever says it and however late (rule 11). A waiting job that may have been called before, though the
+#: ledger doesn't know it, is asked about first, as one that is being sent. An operator's retry leads out of an end.
 TRANSITIONS: dict[State, frozenset[State]] = {
-    State.SCHEDULED: frozenset({State.QUEUED, State.SENT}) | _ENDED_BEFORE_A_CALL,
+    State.SCHEDULED: frozenset({State.QUEUED, State.SENDING, State.SENT}) | _ENDED_BEFORE_A_CALL,
     State.QUEUED: frozenset({State.SENDING, State.SENT}) | _ENDED_BEFORE_A_CALL,
-    State.SENDING: frozenset(set(State) - {State.CANCELLED, State.SENDING}),
-    State.RETRYING: frozenset({State.QUEUED, State.SENT}) | _ENDED_BEFORE_A_CALL,
+    State.SENDING: frozenset(set(State) - {State.SENDING}),
+    State.RETRYING: frozenset({State.QUEUED, State.SENDING, State.SENT}) | _ENDED_BEFORE_A_CALL,
     State.SENT: frozenset(),
-    State.FAILED: frozenset({State.SENT}),
-    State.UNKNOWN: frozenset({State.SENT}),
+    State.FAILED: frozenset({State.SENT, State.QUEUED, State.SENDING}),
+    State.UNKNOWN: frozenset({State.SENT, State.QUEUED, State.SENDING}),
     State.EXPIRED: frozenset({State.SENT}),
     State.CANCELLED: frozenset({State.SENT}),
 }

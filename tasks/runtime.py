@@ -4,7 +4,6 @@ import asyncio
 import os
 import secrets
 import threading
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
@@ -16,10 +15,16 @@ from smsq import ledger
 from smsq.async_connection import AsyncRunner
 from smsq.errors import QueueUnavailable
 from smsq.gateway.client import Client
-from smsq.ledger import Settlement, SettleWord
+from smsq.ledger import Settlement, SettleWord, Told
+from smsq.ledger.asking import AnswerWord
+from smsq.ledger.holding import Reserved
+from smsq.scripts import boot_time
+from tasks import identity
 from tasks.batching import Batcher
 from tasks.hold import Hold
+from tasks.leases import Leases
 from tasks.loop import LoopThread
+from tasks.pace import AHEAD, Pace
 from tasks.slots import Slots
 
 T = TypeVar("T")
@@ -50,7 +55,7 @@ class Runtime:
 
     async def _make(self) -> asyncio.Event:
         settings = self.settings
-        self.runner = AsyncRunner(settings.address, settings.durability)
+        self.runner = AsyncRunner(settings.address, settings.durability, identity.known)
         self.gateway = Client(
             str(settings.api_url).rstrip("/"),
             settings.api_key,
@@ -58,8 +63,11 @@ class Runtime:
             connect_timeout=settings.connect_timeout,
             total_timeout=settings.call_timeout,
         )
+        self.leases = Leases(self._renew_batch, settings.lease)
+        self.pace = Pace(self._reserve, settings.interval_ms)
         self._begin = Batcher(self._begin_batch)
         self._settle = Batcher(self._settle_batch)
+        self._answer = Batcher(self._answer_batch)
         return asyncio.Event()
 
     async def begin(self, job_id: str) -> Hold:
@@ -71,15 +79,47 @@ class Runtime:
         return await self._begin(job_id)
 
     async def _begin_batch(self, job_ids: Sequence[str]) -> list[Hold]:
-        settings = self.settings
-        nonce = secrets.token_urlsafe(9)
-        asked_at = time.clock_gettime(time.CLOCK_BOOTTIME)
-        call = ledger.begin(job_ids, nonce, lease=int(settings.lease * 1000), retention=settings.retention_ms)
-        answers = await self._persist(lambda: self.runner.run(call, _TRY))
+        settings, known = self.settings, identity.known
+        while True:
+            nonce, epoch = secrets.token_urlsafe(9), known.epoch
+            asked_at = boot_time()
+            call = ledger.begin(
+                job_ids,
+                nonce,
+                epoch=epoch,
+                lease=int(settings.lease * 1000),
+                retention=settings.retention_ms,
+                worker=identity.name(),
+                tokens=settings.campaign_token,
+            )
+            answers = await self._persist(lambda call=call: self.runner.run(call, _TRY))  # type: ignore[misc]
+            if not any(begun.word == "epoch" for begun in answers):
+                break  # else its answer has told us the ledger's epoch, and no job was begun
         return [
-            Hold.measure(job_id, nonce, begun, asked_at=asked_at, call_timeout=settings.call_timeout)
+            Hold.measure(
+                job_id,
+                nonce,
+                begun,
+                epoch=epoch,
+                asked_at=asked_at,
+                call_timeout=settings.call_timeout,
+                known=known,
+            )
             for job_id, begun in zip(job_ids, answers, strict=True)
         ]
+
+    async def _renew_batch(self, holds: Sequence[Hold]) -> Sequence[int]:
+        """Renews leases of one epoch; what Redis doesn't answer in time just runs on."""
+        pairs = [(hold.job_id, hold.token) for hold in holds]
+        call = ledger.renew(pairs, epoch=holds[0].epoch, lease=int(self.settings.lease * 1000))
+        try:
+            return await self.runner.run(call, _TRY)
+        except QueueUnavailable:
+            return []
+
+    async def _reserve(self, count: int) -> Reserved:
+        call = ledger.reserve(count, interval=self.settings.interval_ms, ahead=AHEAD)
+        return await self._persist(lambda: self.runner.run(call, _TRY))
 
     async def settle(self, settlement: Settlement) -> SettleWord:
         """Settles a job, together with all others that end meanwhile. Tries until Redis has it.
@@ -90,7 +130,30 @@ class Runtime:
         return await self._settle(settlement)
 
     async def _settle_batch(self, settlements: Sequence[Settlement]) -> list[SettleWord]:
-        call = ledger.settle(settlements, retention=self.settings.retention_ms)
+        settings = self.settings
+
+        async def run() -> list[SettleWord]:
+            call = ledger.settle(  # made anew for each try: it says how long ago the jobs were begun
+                settlements,
+                retention=settings.retention_ms,
+                lease=int(settings.lease * 1000),
+                worker=identity.name(),
+                circuit_after=settings.circuit_after,
+            )
+            return await self.runner.run(call, _TRY)
+
+        return await self._persist(run)
+
+    async def answer(self, told: Told) -> AnswerWord:
+        """Writes down what the gateway answered about a job.
+
+        Raises:
+            Stopped: The worker stops and Redis is away: the job is asked about again.
+        """
+        return await self._answer(told)
+
+    async def _answer_batch(self, told: Sequence[Told]) -> list[AnswerWord]:
+        call = ledger.answer(told, self.settings.policy)
         return await self._persist(lambda: self.runner.run(call, _TRY))
 
     async def _persist(self, run: Callable[[], Awaitable[T]]) -> T:
@@ -123,6 +186,7 @@ class Runtime:
         self.thread.stop()
 
     async def _close(self) -> None:
+        self.leases.close()
         await self.gateway.close()
         await self.runner.close()
 

@@ -2,6 +2,7 @@
 
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import Any, NoReturn
 
 import structlog
@@ -14,9 +15,9 @@ from smsq.deferral import who_defers
 from smsq.errors import InvalidSms, SmsNotSent, SmsUnknown
 from smsq.gateway.answers import NOT_CALLED, Outcome
 from smsq.job import JobError
-from smsq.lanes import TASK_NAME
+from smsq.lanes import MOMENT, TASK_NAME
 from smsq.ledger import Begun, Settlement
-from smsq.message import RULES_VERSION, api_form, load
+from smsq.message import RULES_VERSION, api_form, campaign_token, load
 from smsq.privacy import mask_recipient
 from smsq.sms import Sms
 from smsq.states import State
@@ -40,17 +41,22 @@ def send(self: Task) -> dict[str, int]:
 
     Raises:
         SmsNotSent: The job failed.
-        SmsUnknown: The gateway may have it.
-        Retry: It waits in the ledger's schedule.
+        SmsUnknown: The gateway may have it, and a person must decide.
+        Retry: It waits in the ledger's schedule, or for the gateway's answer to a question.
         Ended: It expired or was cancelled before it was called.
         Ignore: It isn't this worker's.
     """
     process = runtime()
-    return _to_celery(process.thread.run(deliver(process, self.request.id)))
+    return _to_celery(process.thread.run(deliver(process, self.request.id, self.request.get(MOMENT))))
 
 
-async def deliver(process: Runtime, job_id: str) -> Settlement:
+async def deliver(process: Runtime, job_id: str, moment: float | None = None) -> Settlement:
     """Takes one job from begin to settle.
+
+    Args:
+        process: The means.
+        job_id: Which.
+        moment: When it may be called by the common pace, by `boot_time`; None without a rate.
 
     Returns:
         What was written to the ledger.
@@ -65,11 +71,15 @@ async def deliver(process: Runtime, job_id: str) -> Settlement:
         if hold.begun.word != "begun":
             _not_ours(hold.begun)
         structlog.contextvars.bind_contextvars(attempt=hold.begun.attempts)
-        settlement, sms = await _attempt(process, hold)
+        process.leases.add(hold)
+        try:
+            settlement, sms = await _attempt(process, hold, moment)
+        finally:
+            process.leases.let_go(hold)
         word = await process.settle(settlement)
         if word == "owned":  # the gateway gave ids that another job has: whose they are, a person must find out
             error = JobError("the gateway answered with another job's messageId")
-            settlement = Settlement(job_id, hold.token, State.UNKNOWN, settlement.calls, error=error)
+            settlement = replace(settlement, to=State.UNKNOWN, ids=None, recipient="", error=error)
             word = await process.settle(settlement)
     except Stopped:
         log.error("job.abandoned", reason="the worker stopped while Redis was away")  # noqa: TRY400 - no traceback
@@ -81,19 +91,20 @@ async def deliver(process: Runtime, job_id: str) -> Settlement:
     return settlement
 
 
-async def _attempt(process: Runtime, hold: Hold) -> tuple[Settlement, Sms | None]:
+async def _attempt(process: Runtime, hold: Hold, moment: float | None) -> tuple[Settlement, Sms | None]:
     """Reads the message, calls the gateway unless it must wait, and decides. A bug of ours ends the job at once."""
     called = False
 
     async def one_call(form: Mapping[str, str]) -> Outcome:
-        nonlocal called
+        nonlocal called, moment
         if not await process.slots.acquire(hold.begun.lane):
             return NOT_CALLED
         try:
             if hold.job_id in revoked:
                 return NOT_CALLED  # it goes back to its lane, and Celery, who gets it there, revokes it
             called = True
-            return await process.gateway.send_sms(form, start_by=hold.start_by)
+            permit, moment = process.pace.permit(moment), None
+            return await process.gateway.send_sms(form, start_by=hold.start_by, permit=permit)
         finally:
             process.slots.release()
 
@@ -103,10 +114,8 @@ async def _attempt(process: Runtime, hold: Hold) -> tuple[Settlement, Sms | None
         # The exception's own words may hold the number or the text; its name and its frames don't.
         name = type(error).__name__
         log.error("job.crashed", error=name, frames=traceback.format_tb(error.__traceback__))  # noqa: TRY400
-        state = State.UNKNOWN if called else State.FAILED
-        return Settlement(
-            hold.job_id, hold.token, state, int(called), error=JobError(f"the worker failed: {name}")
-        ), None
+        state = State.SENDING if called else State.FAILED
+        return _settlement(hold, state, int(called), error=JobError(f"the worker failed: {name}")), None
 
 
 async def _call_or_wait(
@@ -117,14 +126,20 @@ async def _call_or_wait(
         sms = load(begun.message, trusted=begun.rules == str(RULES_VERSION))
     except InvalidSms as invalid:
         error = JobError("the message breaks a rule", fields=invalid.errors)
-        return Settlement(hold.job_id, hold.token, State.FAILED, error=error), None
+        return _settlement(hold, State.FAILED, error=error), None
     who = who_defers(sms.deferred_to, now=begun.now / 1000)
     if who == "ledger" and sms.deferred_to:
         at = int(sms.deferred_to.timestamp() * 1000)
-        return Settlement(hold.job_id, hold.token, State.SCHEDULED, at=at), sms
-    form = api_form(sms, zone=process.zone, token=f"#{hold.job_id}", deferred=who == "gateway")
+        return _settlement(hold, State.SCHEDULED, at=at), sms
+    token = campaign_token(hold.job_id) if settings.campaign_token else ""
+    form = api_form(sms, zone=process.zone, token=token, deferred=who == "gateway")
     outcome, calls = await call(lambda: one_call(form), window=settings.retry_window, stopping=process.stopping)
     return decide(hold, sms, outcome, calls, give_up_after=settings.give_up_after), sms
+
+
+def _settlement(hold: Hold, to: State, calls: int = 0, *, error: JobError | None = None, at: int = 0) -> Settlement:
+    """What becomes of a job about which the gateway has said nothing."""
+    return Settlement(hold.job_id, hold.token, to, calls, hold.epoch, hold.took(), hold.begun_at, error=error, at=at)
 
 
 def _not_ours(begun: Begun) -> NoReturn:
@@ -135,6 +150,8 @@ def _not_ours(begun: Begun) -> NoReturn:
             raise Ended(begun.word)
         case "malformed":
             log.error("job.malformed")
+        case "asking":
+            log.warning("job.in_doubt", reason="Redis may have forgotten a call; the gateway is asked first")
         case _:
             log.debug("job.dropped", word=begun.word)
     raise Ignore
@@ -151,7 +168,7 @@ def _log_end(settlement: Settlement, sms: Sms | None) -> None:
         fields["reason"] = str(settlement.error)
     if settlement.delay:
         fields["delay"] = settlement.delay / 1000
-    event = f"job.{settlement.to}"
+    event = "job.asking" if settlement.to is State.SENDING else f"job.{settlement.to}"
     if settlement.to in (State.SENT, State.QUEUED, State.SCHEDULED):
         log.info(event, **fields)
     else:
@@ -167,8 +184,10 @@ def _to_celery(settled: Settlement) -> dict[str, int]:
     match settled.to:
         case State.UNKNOWN if error:
             raise SmsUnknown(error.reason, error.code, error.fields)
+        case State.SENDING if error:
+            raise Retry(exc=SmsUnknown(error.reason, error.code, error.fields), when=0)
         case State.FAILED if error:
             raise SmsNotSent(error.reason, error.code, error.fields)
-        case State.RETRYING if error:
+        case State.RETRYING | State.QUEUED if error:
             raise Retry(exc=SmsNotSent(error.reason, error.code, error.fields), when=settled.delay / 1000)
     raise Ignore

@@ -1,13 +1,18 @@
 """The Celery application, and what surrounds it in a worker: logging, the dispatcher, the refusals."""
 
 import logging
+import os
+import socket
 import sys
+import time
 import warnings
+from importlib.metadata import version
 from typing import Any
 
 import structlog
 from celery import Celery, bootsteps, signals
 from celery.exceptions import CPendingDeprecationWarning
+from celery.worker import state
 from structlog.typing import FilteringBoundLogger
 
 import worker.control  # noqa: F401 - replaces commands of Celery's
@@ -15,9 +20,13 @@ from config import logs
 from config.celery_options import options
 from config.settings import WorkerSettings
 from smsq.errors import ConfigurationError
+from smsq.lanes import lane_of
+from tasks import identity
 from tasks.runtime import stop_calls
+from worker.announce import Announcer
 from worker.dispatcher import Dispatcher
-from worker.lifecycle import stopping
+from worker.lifecycle import impatience, pulse, stopping
+from worker.pool import TaskPool
 from worker.refusals import EXIT_USAGE, honour_pool_option, refuse
 
 
@@ -35,6 +44,7 @@ app = Celery("smsq", set_as_current=True)
 app.conf.update(options(settings))
 honour_pool_option()
 signals.celeryd_init.connect(refuse)
+signals.worker_shutting_down.connect(impatience.hear)
 
 
 @signals.setup_logging.connect
@@ -63,7 +73,27 @@ class Life(bootsteps.StartStopStep):
 
     def __init__(self, parent: Any, **kwargs: Any) -> None:  # noqa: ANN401
         super().__init__(parent, **kwargs)
-        self._dispatcher = Dispatcher(settings)
+        self._parent = parent
+        self._started = int(time.time())
+        identity.call_it(parent.hostname)
+        self._dispatcher = Dispatcher(settings, self._state, Announcer(parent))
+
+    def _state(self) -> dict[str, Any]:
+        """What the worker says of itself with each heartbeat (`smsq queues`, `smsq probe`)."""
+        parent = self._parent
+        lanes = [lane_of(queue) for queue in app.amqp.queues.consume_from if lane_of(queue)]
+        pool = getattr(parent, "pool", None)
+        return {
+            "version": version("smsq"),
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "started": self._started,
+            "slots": getattr(pool, "limit", 0) or 0,
+            "in_use": pool.slots_in_use() if isinstance(pool, TaskPool) else len(state.active_requests),
+            "reserved": len(state.reserved_requests),
+            "lanes": lanes,
+            "stalled": 0 if stopping.is_set() or not lanes else round(pulse.silence(), 1),
+        }
 
     def start(self, parent: Any) -> None:  # noqa: ANN401, ARG002
         """Starts the dispatcher."""

@@ -1,9 +1,17 @@
-"""Brings back what is due: reservations that were never begun, leases that ran out, retries and schedules.
+"""Looks at what is due: reservations that were never begun, leases that ran out, retries, schedules, questions.
 
-Every worker runs one, and nothing depends on any of them. Its work grows with what is due, never with what waits.
+Every worker runs one, and nothing depends on any of them. Its work grows with what is due, never with what waits. Its
+look is also the worker's heartbeat.
 """
 
+import asyncio
+import json
+import secrets
 import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any
 
 import structlog
 from structlog.typing import FilteringBoundLogger
@@ -12,12 +20,20 @@ from config.settings import WorkerSettings
 from smsq import ledger
 from smsq.connection import SyncRunner
 from smsq.errors import QueueUnavailable
+from smsq.ledger import Look, Looked, Told
+from smsq.ledger.asking import AnswerWord
+from tasks import identity
+from tasks.asking import PATIENCE, ROUND, Asker
+from tasks.runtime import runtime
 
 log: FilteringBoundLogger = structlog.get_logger()
 
 #: Entries of a look. A full one is followed by the next at once; Redis is held for a few milliseconds by each.
 LIMIT = 500
 _TIMEOUT = 5.0
+#: Seconds between steps of the sweep, and keys of one: a million jobs are seen in about three hours.
+_SWEEP_PAUSE = 10.0
+_SWEEP_KEYS = 1000
 
 
 class Dispatcher:
@@ -25,18 +41,31 @@ class Dispatcher:
 
     Args:
         settings: The worker's settings.
+        state: Says how the worker is, for its heartbeat.
+        tell: Hears what became of each job that was asked about.
     """
 
-    def __init__(self, settings: WorkerSettings) -> None:
-        self._interval = settings.dispatch_interval
-        self._retention = settings.retention_ms
-        self._runner = SyncRunner(settings.address)
+    def __init__(
+        self,
+        settings: WorkerSettings,
+        state: Callable[[], dict[str, Any]],
+        tell: Callable[[Told, AnswerWord], None],
+    ) -> None:
+        self._interval = min(settings.dispatch_interval, settings.lease / 4)
+        self._policy = settings.policy
+        self._state = state
+        self._announce = tell
+        self._runner = SyncRunner(settings.address, settings.durability, identity.known)
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._unavailable = False
+        self._round: Future[None] | None = None
+        self._held_back: dict[str, str] = {}
+        self._cursor, self._next_sweep = "0", time.monotonic()
 
     def start(self) -> None:
         """Starts the thread."""
+        self._asker = Asker(runtime(), self._announce)
         self._thread = threading.Thread(target=self._run, name="smsq-dispatcher", daemon=True)
         self._thread.start()
 
@@ -58,22 +87,64 @@ class Dispatcher:
             Seconds until the next look: none when there was more than one look takes, less than the interval when
             something is due before.
         """
+        asking = self._round is not None and not self._round.done()
+        nonce = secrets.token_urlsafe(9)
+        look = Look(
+            LIMIT, 0 if asking else ROUND, int(PATIENCE * 1000), nonce, identity.name(), json.dumps(self._state())
+        )
         try:
-            looked = self._runner.run(ledger.take_due(LIMIT, retention=self._retention), _TIMEOUT)
+            looked = self._runner.run(ledger.take_due(look, self._policy), _TIMEOUT)
         except QueueUnavailable as error:
             if not self._unavailable:
                 log.warning("dispatcher.unavailable", reason=str(error))
             self._unavailable = True
             return self._interval
         self._unavailable = False
-        for job_id, what in looked.events:
-            if what == "parked":
-                log.error("job.parked", job_id=job_id)
-                continue
-            event = "job.unknown" if what == "unknown" else "job.resend"
-            log.warning(event, job_id=job_id, reason="the worker was lost during the call")
+        self._tell(looked)
+        self._sweep()
+        if looked.questions:
+            process, epoch = runtime(), identity.known.epoch
+            self._round = asyncio.run_coroutine_threadsafe(self._asker.ask(looked, nonce, epoch), process.thread.loop)
+            self._round.add_done_callback(_complain)
         if looked.entries >= LIMIT:
             return 0.0
         if looked.next_due is None:
             return self._interval
         return min(self._interval, max(0.01, looked.next_due / 1000))
+
+    def _sweep(self) -> None:
+        """Takes a step of the slow sweep, when it is time for one."""
+        if time.monotonic() < self._next_sweep:
+            return
+        self._next_sweep = time.monotonic() + _SWEEP_PAUSE
+        try:
+            swept = self._runner.run(ledger.sweep(self._cursor, _SWEEP_KEYS), _TIMEOUT)
+        except QueueUnavailable as error:
+            log.warning("sweep.unavailable", reason=str(error))
+            return
+        self._cursor = swept.cursor
+        for job_id, what in swept.events:
+            reason = "it was in neither a lane nor `due`" if what == "repaired" else "its record can't be used"
+            log.error(f"job.{what}", job_id=job_id, reason=reason)
+
+    def _tell(self, looked: Looked) -> None:
+        for job_id, what in looked.events:
+            match what:
+                case "parked":
+                    log.error("job.parked", job_id=job_id)
+                case "resend":
+                    log.warning("job.resend", job_id=job_id, reason="the worker was lost during the call")
+                case _:
+                    log.warning("job.asking", job_id=job_id, reason="the worker was lost during the call")
+        for gate, reason in looked.held_back.items():
+            if self._held_back.get(gate) != reason:
+                log.warning("gate.closed", gate=gate, reason=reason)
+        for gate in self._held_back.keys() - looked.held_back.keys():
+            log.warning("gate.open", gate=gate)
+        self._held_back = looked.held_back
+
+
+def _complain(asked: "Future[None]") -> None:
+    """A bug in asking must be heard of; the jobs are asked about again when their questions' time is over."""
+    if not asked.cancelled() and (error := asked.exception()):
+        log.error("ask.crashed", error=type(error).__name__)

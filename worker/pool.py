@@ -21,6 +21,7 @@ from structlog.typing import FilteringBoundLogger
 from tasks.loop import JobGreenlet
 from tasks.runtime import Runtime, runtime
 from tasks.slots import on_slot
+from worker.lifecycle import impatience
 
 if TYPE_CHECKING:
     import asyncio
@@ -170,13 +171,18 @@ class TaskPool(BasePool):
         log.warning("pool.terminate_refused", reason="a call that is out is not cut; its outcome would be unknown")
 
     def on_stop(self) -> None:
-        """Ends what is out, within the grace; nothing else starts. Celery's cold shutdown calls it twice."""
+        """Ends what is out, within the grace; nothing else starts. Celery's cold shutdown calls it twice.
+
+        A second signal, or SIGQUIT, shortens the grace to a few seconds.
+        """
         if self._stopped:
             return
         self._stopped = True
         self._runtime.stop()
         deadline = time.monotonic() + self._runtime.settings.shutdown_grace
-        while (self._incoming or self._jobs or self._outgoing) and time.monotonic() < deadline:
+        while (self._incoming or self._jobs or self._outgoing) and time.monotonic() < min(
+            deadline, impatience.deadline
+        ):
             self._idle.clear()
             self._run_callbacks()
             if self._jobs or self._incoming:
@@ -189,6 +195,10 @@ class TaskPool(BasePool):
     def on_terminate(self) -> None:
         """Ends like a warm stop: a call that is cut would be an unknown outcome."""
         self.on_stop()
+
+    def slots_in_use(self) -> int:
+        """Returns how many calls are out."""
+        return self._runtime.slots.used
 
     def _get_info(self) -> dict[str, Any]:
         info: dict[str, Any] = super()._get_info()

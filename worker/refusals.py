@@ -14,6 +14,8 @@ from click.core import ParameterSource
 
 from config.settings import WorkerSettings
 from worker.pool import TaskPool
+from worker.startup import ServerStep, refuse_server
+from worker.transport import PatientConnection
 
 #: A wrong setting or option stops the program with this exit code, as every user's mistake does.
 EXIT_USAGE = 2
@@ -72,13 +74,20 @@ def refused(options: Mapping[str, Any], conf: Mapping[str, Any], settings: Worke
 
 
 def refuse(**event: Any) -> None:  # noqa: ANN401 - a Celery signal's arguments
-    """Stops a worker that was started with something refused (for the signal `celeryd_init`)."""
+    """Stops a worker that was started with something refused, or on a server that is (for the signal `celeryd_init`).
+
+    What a worker that does start needs of Celery's application, and nobody else, is set here too.
+    """
     from worker.app import settings
 
     lines = refused(event["options"], event["conf"], settings)
     if lines:
         sys.stderr.write("".join(f"{line}\n" for line in lines))
         raise SystemExit(EXIT_USAGE)
+    refuse_server(settings)
+    app = event["instance"].app
+    app.steps["worker"].add(ServerStep)
+    app.amqp.Connection = PatientConnection
 
 
 class _Pools(WorkersPool):

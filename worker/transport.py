@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 from kombu import Connection
+from kombu.asynchronous import get_event_loop
 from kombu.transport import redis, virtual
 from kombu.utils.encoding import bytes_to_str
 from kombu.utils.json import loads
@@ -26,8 +27,10 @@ from config.settings import WorkerSettings
 from smsq import keys, ledger
 from smsq.connection import SyncRunner
 from smsq.errors import QueueUnavailable
-from smsq.lanes import LANES, TASK_NAME, Lane, lane_of, queue_name
-from worker.lifecycle import stopping
+from smsq.lanes import LANES, MOMENT, TASK_NAME, Lane, lane_of, queue_name
+from smsq.scripts import boot_time
+from tasks import identity
+from worker.lifecycle import pulse, stopping
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,6 +40,8 @@ log: FilteringBoundLogger = structlog.get_logger()
 #: Seconds that a ledger's call may hold the worker's main thread, and until the next try after one that failed.
 _TIMEOUT = 2.0
 _PAUSE = 1.0
+#: Seconds between tries to connect, at most.
+_LONGEST_WAIT = 4.0
 #: The part of the window that must be free before a busy worker takes again: many ids a round trip, not one.
 _SHARE = 16
 _BELL = keys.bell("")
@@ -83,6 +88,7 @@ class QoS(redis.QoS):
         """Frees a message's place in the window. For a lane that never touches Redis and never raises."""
         if isinstance(delivery_tag, LaneTag):
             virtual.QoS.ack(self, delivery_tag)
+            pulse.beat()
         else:
             super().ack(delivery_tag)
 
@@ -124,11 +130,12 @@ class Channel(redis.Channel):
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
         super().__init__(*args, **kwargs)
         self._settings = WorkerSettings.load()
-        self._runner = SyncRunner(self._settings.address)
+        self._runner = SyncRunner(self._settings.address, self._settings.durability, identity.known)
         self._deliver_to: dict[Lane, Callable[[LaneMessage], None]] = {}
         self._tags = itertools.count(1)
         self._left: Lane | None = None  # the highest lane on which the last take may have left ids
         self._not_before = 0.0
+        self._held_back = False  # by a pause, a gate or the pace, not by Redis
 
     # -- consuming
 
@@ -147,8 +154,12 @@ class Channel(redis.Channel):
 
     def refill(self) -> None:
         """Takes again when the last take left ids behind and the window has room for a good many."""
-        if self._left and self._deliver_to and self._roomy() and time.monotonic() >= self._not_before:
+        if not (self._left and self._deliver_to and self._roomy()):
+            return
+        if time.monotonic() >= self._not_before:
             self._take(self.qos.room())
+        elif self._held_back:
+            pulse.beat()
 
     def _roomy(self) -> bool:
         return bool(self.qos.room() * _SHARE >= self.qos.prefetch_count)
@@ -175,21 +186,44 @@ class Channel(redis.Channel):
         if room <= 0 or not lanes or stopping.is_set():
             return
         settings = self._settings
-        call = ledger.take(room, lanes, reservation=int(settings.reservation * 1000), retention=settings.retention_ms)
+        call = ledger.take(
+            room,
+            lanes,
+            reservation=int(settings.reservation * 1000),
+            retention=settings.retention_ms,
+            lease=int(settings.lease * 1000),
+            worker=identity.name(),
+            interval=settings.interval_ms,
+        )
         try:
             taken = self._runner.run(call, _TIMEOUT)
         except QueueUnavailable as error:
-            if not self._not_before:
+            if not self._not_before or self._held_back:
                 log.warning("take.unavailable", reason=str(error))
-            self._left, self._not_before = lanes[0], time.monotonic() + _PAUSE
+            self._left, self._held_back = lanes[0], False
+            self._not_before = time.monotonic() + _PAUSE
             return
-        self._not_before = 0.0
+        pulse.beat()
+        self._not_before, self._held_back = 0.0, False
         # Taken by priority: lanes above the last id's are exhausted.
-        self._left = (taken.jobs[-1][1] if taken.jobs else lanes[0]) if taken.left else None
-        for job_id, lane in taken.jobs:
+        self._left = (taken.jobs[-1].lane if taken.jobs else lanes[0]) if taken.left else None
+        if taken.come_back is not None:
+            self._hold_back(taken.come_back / 1000)
+        now = boot_time()
+        for job_id, lane, moment in taken.jobs:
             message = LaneMessage(self, job_id, lane, LaneTag(f"{job_id}.{next(self._tags)}"))
+            if settings.rate_limit:
+                message.headers[MOMENT] = now + moment / 1000
             self.qos.append(message, message.delivery_tag)
             self._deliver_to[lane](message)
+
+    def _hold_back(self, seconds: float) -> None:
+        """Takes nothing, and listens to no bell, until something may pass; a gate may open earlier than it said."""
+        seconds = min(seconds, _PAUSE)
+        self._left, self._held_back = LANES[0], True
+        self._not_before = time.monotonic() + seconds
+        if hub := get_event_loop():
+            hub.call_later(seconds, self.refill)
 
     def _brpop_start(self, timeout: float | None = None) -> None:
         """Waits for a bell of the lanes, or for a message of kombu's own queues."""
@@ -293,6 +327,18 @@ class SentinelTransport(Transport, redis.SentinelTransport):
     """What `broker_transport` names with a `sentinel://` address."""
 
     Channel = SentinelChannel
+
+
+class PatientConnection(Connection):
+    """What the worker's consumer connects with: it comes back soon after Redis does.
+
+    Celery waits 2, 4, 6 … 30 seconds between its tries and offers no setting for it: after a minute away, a worker
+    would leave a Redis that is back alone for up to half a minute more (F26). A signal ends each wait within a second.
+    """
+
+    def ensure_connection(self, *args: Any, interval_max: float = _LONGEST_WAIT, **kwargs: Any) -> Any:  # noqa: ANN401
+        """Connects, and tries again as long as it takes."""
+        return super().ensure_connection(*args, interval_max=interval_max, **kwargs)
 
 
 # Flower reads queue lengths by itself, and only for transports that it knows by name.

@@ -11,7 +11,7 @@ import math
 import socket
 import ssl
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -21,7 +21,7 @@ from pydantic import SecretStr
 from yarl import URL
 
 from smsq.gateway.answers import NOT_CALLED, Fault, Outcome, classify, classify_fault
-from smsq.gateway.form import Form, urlencode
+from smsq.gateway.form import Form, Permit, urlencode
 from smsq.privacy import redact
 
 if TYPE_CHECKING:
@@ -119,15 +119,18 @@ class Client:
             trust_env=False,
         )
 
-    async def send_sms(self, form: Mapping[str, str], *, start_by: float) -> Outcome:
+    async def send_sms(
+        self, form: Mapping[str, str], *, start_by: Callable[[], float], permit: Permit | None = None
+    ) -> Outcome:
         """Calls sendSmsMessage once.
 
         Args:
             form: The message's parameters by their API names, without the key.
-            start_by: The last moment at which the first byte may be written, on ``CLOCK_BOOTTIME`` in seconds. It is
-                checked after a connection is in hand and right before the request is given to the event loop's
+            start_by: Says the last moment at which the first byte may be written, on ``CLOCK_BOOTTIME`` in seconds. It
+                is asked after a connection is in hand and right before the request is given to the event loop's
                 transport. A process frozen between the two can't be held back by anyone: the transport may write up to
                 one turn of the loop later.
+            permit: Awaited with a connection in hand, before that last look.
 
         Returns:
             What is known about the message, whatever the gateway or the network did.
@@ -135,7 +138,7 @@ class Client:
         Raises:
             asyncio.CancelledError: The task was cancelled; `outcome_of` says what that means for the message.
         """
-        body = Form(self._encode(form), start_by)
+        body = Form(self._encode(form), start_by, permit)
         response: aiohttp.ClientResponse | None = None
         cancelled = False
         try:

@@ -5,7 +5,7 @@ does around it. What it notes then is what everything after the call is decided 
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote_plus
 
@@ -14,6 +14,8 @@ from aiohttp.abc import AbstractStreamWriter
 
 if TYPE_CHECKING:
     import asyncio
+
+Permit = Callable[[], Awaitable[None]]
 
 _CONTENT_TYPE: Final = "application/x-www-form-urlencoded"
 
@@ -51,18 +53,21 @@ class Form(aiohttp.BytesPayload):
 
     Args:
         body: The encoded form.
-        start_by: The last moment for the first byte, on ``CLOCK_BOOTTIME`` in seconds.
+        start_by: Says the last moment for the first byte, on ``CLOCK_BOOTTIME`` in seconds, as it is when it is asked.
+        permit: Awaited once, right before the last look at `start_by`: the place for a common pace. What it raises
+            keeps the request from being written.
 
     Attributes:
         begun: Whether writing has begun. The request's head is written together with the body, not before.
         late: Whether the moment had passed when it should have been written.
     """
 
-    def __init__(self, body: bytes, start_by: float) -> None:
+    def __init__(self, body: bytes, start_by: Callable[[], float], permit: Permit | None = None) -> None:
         super().__init__(body, content_type=_CONTENT_TYPE)
         self.begun = False
         self.late = False
         self._start_by = start_by
+        self._permit = permit
         self._over = False
         self._transport: asyncio.WriteTransport | None = None
 
@@ -80,10 +85,12 @@ class Form(aiohttp.BytesPayload):
         Raises:
             UnwrittenError: It is too late, or not for the first time, or the connection is gone: nothing was written.
         """
+        if self._permit is not None:
+            await self._permit()
         transport = self._transport = writer.transport
         if self.begun or self._over or transport is None or transport.is_closing():
             raise UnwrittenError
-        if time.clock_gettime(time.CLOCK_BOOTTIME) > self._start_by:
+        if time.clock_gettime(time.CLOCK_BOOTTIME) > self._start_by():
             self.late = True
             raise UnwrittenError
         self.begun = True

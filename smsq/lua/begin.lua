@@ -2,23 +2,35 @@
 -- Begins taken jobs: `queued` -> `sending`, with a lease in `due` and the caller's nonce as fencing token. From here
 -- on the gateway may have the message.
 --
--- The nonce is the caller's choice, never a counter (rule 6). A repeat with the same nonce answers the same, with what
--- is left of the lease (rule 7); after its settle the record's last nonce begins nothing again (rule 10): such a repeat
--- comes late, and its sender has long given up. A job without an entry in `due` is still, or again, on a lane: refused
--- (rule 3). A job that has expired or was cancelled with its batch ends here, uncalled. A record that can't be used
--- ends too.
+-- The nonce is the caller's choice, never a counter (rule 6), and is of an epoch: from an older one it begins nothing
+-- (rule 7). A repeat with the same nonce answers the same, with what is left of the lease (rule 7); after its settle
+-- the record's last nonce begins nothing again (rule 10): such a repeat comes late, and its sender has long given up. A
+-- job without an entry in `due` is still, or again, on a lane: refused (rule 3). A job in doubt is asked about before
+-- anyone calls for it (rule 18). One that has expired or was cancelled with its batch ends here, uncalled. A record
+-- that can't be used ends too. What a pause or a gate holds back goes back to its lane (rule 5).
 --
--- ARGV  nonce, lease (ms), look again (ms), retention (ms), id...
+-- ARGV  nonce, its epoch, lease (ms), look again (ms), retention (ms), worker, tokens (1, or 0: campaign names have
+--       none, and jobs of the same number, text and sender are told apart by `twins`), id...
 -- Returns for each id one of
 --   {'begun', message, lane, attempts, lease left (ms), left until it expires (ms, or -1: never), now (ms), age (ms),
---    rules, on_unknown}
+--    rules, on_unknown, 1 if an earlier call isn't settled else 0}
 --   {'expired'} {'cancelled'}       it ended, now or before
+--   {'asking'}                      it is asked about first
+--   {'paused'}                      it is on its lane again
+--   {'epoch'}                       the nonce is of another epoch; nothing changed
 --   {'final'} {'gone'} {'waiting'} {'taken'} {'newer'}  not ours to begin; nothing changed
 --   {'malformed'}                   it ended as failed, or was parked; one that is being sent is left to its lease
 -- Keeps rule 1: a begun job's entry in `due` moves to the end of its lease; an ended one's goes.
-local nonce, lease, again, retention = unpack(ARGV, 1, 4)
-lease = tonumber(lease)
-local now = clock()
+local nonce, epoch, lease, again, retention, worker, tokens = unpack(ARGV, 1, 7)
+lease, retention = tonumber(lease), tonumber(retention)
+local now = NOW
+local stale = tonumber(epoch) ~= EPOCH.number
+local circuit_probe, circuit_permit = closed(CIRCUIT)
+local worker_probe, worker_permit = closed(worker_gate(worker))
+
+local function held_back(job)
+  return paused(job.lane) or circuit_probe and circuit_permit ~= job.id or worker_probe and worker_permit ~= job.id
+end
 
 local function reject(id)
   local found = redis.pcall('HMGET', job_key(id), 'state', 'batch', 'key')
@@ -31,7 +43,17 @@ local function reject(id)
          'error', '{"reason":"malformed record"}')
 end
 
+-- Jobs that only number, text and sender tell apart (rule 16).
+local function register_twin(job, message)
+  local whole, sms = pcall(cjson.decode, message)
+  local twin = redis.sha1hex(whole and table.concat({tostring(sms.recipient), tostring(sms.sender), tostring(sms.text)}, '\n')
+                             or message)
+  redis.call('SADD', 'smsq:twins:' .. twin, job.id)
+  redis.call('HSET', job_key(job.id), 'twin', twin)
+end
+
 local function begin(id)
+  if stale then return {'epoch'} end
   local job, why = read(id)
   if why == 'newer' then
     redis.call('ZADD', DUE, 'XX', now + again, id)
@@ -44,27 +66,38 @@ local function begin(id)
   end
   local due = redis.call('ZSCORE', DUE, id)
   if not due then return {'waiting'} end
-  local attempts, until_lease = job.attempts, lease
-  if job.state == 'sending' and job.token == nonce then
-    until_lease = due - now
+  local attempts, left, message = job.attempts, lease, nil
+  if job.state == 'sending' and job.token == nonce and not job.asking then
+    left = due - now
+    message = read_message(job_key(id))
     redis.call('HSET', job_key(id), 'token', nonce)   -- something for a WAIT to confirm
   elseif job.state ~= 'queued' or job.token == nonce then
     return {'taken'}
   else
     local how = ended(job, now)
     if how then
-      finish(job, how, now, retention)
-      return {job.state == how and how or 'final'}
+      end_uncalled(job, how, now, retention)
+      return {job.asking and 'asking' or how}
     end
+    if job.doubt then
+      note(job, now, 'doubt', 'Redis may have forgotten a call')
+      start_asking(job, now, job.at, now, 'queued')
+      return {'asking'}
+    end
+    if held_back(job) then
+      to_lane(job.lane, job.batch, {id}, true)
+      return {'paused'}
+    end
+    message = read_message(job_key(id))
     attempts = attempts + 1
     set_state(job, 'sending', now, 'token', nonce, 'attempts', attempts)
     schedule(id, now + lease)
+    if tokens == '0' then register_twin(job, message) end
   end
-  return {'begun', read_message(job_key(id)), job.lane, attempts, until_lease,
-          job.expires and math.max(0, job.expires - now) or -1, now, now - (job.at or now), job.rules or '',
-          job.on_unknown or ''}
+  return {'begun', message, job.lane, attempts, left, job.expires and math.max(0, job.expires - now) or -1, now,
+          now - job.at, job.rules or '', job.on_unknown or '', job.ask and 1 or 0}
 end
 
 local answers = {}
-for i = 5, #ARGV do answers[#answers + 1] = begin(ARGV[i]) end
+for i = 8, #ARGV do answers[#answers + 1] = begin(ARGV[i]) end
 return answers

@@ -11,6 +11,6 @@ local waiting = 0
 for _, value in ipairs(redis.call('HMGET', key, 'scheduled', 'queued', 'retrying')) do
   waiting = waiting + (tonumber(value or 0) or 0)
 end
-if redis.call('HSETNX', key, 'stopped', clock()) == 1 then redis.call('HSET', key, 'stopped_jobs', waiting) end
+if redis.call('HSETNX', key, 'stopped', NOW) == 1 then redis.call('HSET', key, 'stopped_jobs', waiting) end
 redis.pcall('HINCRBY', key, 'asked', 1)   -- something for a WAIT to confirm
 return tonumber(redis.call('HGET', key, 'stopped_jobs'))

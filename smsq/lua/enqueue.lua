@@ -6,15 +6,19 @@
 -- record, so that a WAIT on this connection confirms it (rule 23).
 --
 -- ARGV  lane, batch ('' = none), send_at (unix ms or ''), expires_in (ms or ''), on_unknown ('' = ask), rules version,
---       then for each job: id, message ('' = only if its key is known), key hash ('' = none), content hash ('' = none)
+--       then for each job: id, message ('' = only if its key is known), key hash ('' = none), content hash ('' = none),
+--       tried (ms since this producer handed the same key to Redis before, or ''): if that, or the first try of this very
+--       call, was in an earlier epoch, a ledger that doesn't know the job may have forgotten it after it was called: it
+--       begins in doubt (rule 21)
 -- Returns for each job
 --   {'accepted', id, now, state}
---   {'known', id, now, when its batch was cancelled (ms) or 0, field, value, ...}   the same key and content: that job
+--   {'known', id, now, when its batch was cancelled (ms) or 0, in doubt (1 or 0), field, value, ...}
+--                                               the same key and content: that job
 --   {'conflict', id}                            the key belongs to another content; nothing after it was looked at
 --   {'not_known', id}                           no job has the key; nothing after it was looked at
 -- Keeps rule 1: a new job is on its lane once, or once in `due`.
 local lane, batch, send_at, expires_in, on_unknown, rules = unpack(ARGV, 1, 6)
-local now = clock()
+local now = NOW
 local later = tonumber(send_at)
 local state = later and later > now and 'scheduled' or 'queued'
 local answers, waiting = {}, {}
@@ -33,8 +37,8 @@ local function owner_of(key_hash)
   if owner then return owner, owned end
 end
 
-for i = 7, #ARGV, 4 do
-  local id, message, key_hash, content = unpack(ARGV, i, i + 3)
+for i = 7, #ARGV, 5 do
+  local id, message, key_hash, content, tried = unpack(ARGV, i, i + 4)
   local owner, owned = owner_of(key_hash)
   if owner and owned ~= owner .. ' ' .. content then
     answers[#answers + 1] = {'conflict', owner}
@@ -47,7 +51,8 @@ for i = 7, #ARGV, 4 do
     answers[#answers + 1] = {'not_known', id}
     break
   else
-    local fields = {'v', VERSION, 'state', state, 'lane', lane, 'at', now, 'rules', rules}
+    local fields = {'v', VERSION, 'state', state, 'lane', lane, 'at', now, 'rules', rules,
+                    'epoch', now - math.max(tonumber(tried) or 0, TRIED) < EPOCH.started and 0 or EPOCH.number}
     local function add(name, value) fields[#fields + 1] = name; fields[#fields + 1] = value end
     if batch ~= '' then add('batch', batch) end
     if expires_in ~= '' then add('expires', now + tonumber(expires_in)) end

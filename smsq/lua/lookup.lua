@@ -2,7 +2,8 @@
 -- Looks a job up by its id, messageId or campaignId.
 --
 -- ARGV  'job' | 'message' | 'campaign', id
--- Returns {} or {id, now, when its batch was cancelled (ms) or 0, field, value, ...}; without fields: not a record
+-- Returns {} or {id, now, when its batch was cancelled (ms) or 0, in doubt (1 or 0), field, value, ...}; without fields:
+-- not a record
 local kind, id = unpack(ARGV)
 if kind ~= 'job' then
   local key, field = bucket(kind, id)
@@ -10,4 +11,4 @@ if kind ~= 'job' then
   if type(id) ~= 'string' then return {} end
 end
 if redis.call('EXISTS', job_key(id)) == 0 then return {} end
-return look(id, clock())
+return look(id, NOW)

@@ -4,20 +4,20 @@
 --
 -- ARGV  lane, limit, retention (ms)
 -- Returns {ids taken off the lane, jobs cancelled}
-local lane, limit, retention = unpack(ARGV)
-local now = clock()
+local lane, limit, retention = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local now = NOW
 local ids, cancelled = {}, 0
 while #ids == 0 do
-  local batch = redis.call('LINDEX', 'smsq:lane:' .. lane, 0)
+  local batch = redis.call('LINDEX', ours('smsq:lane:' .. lane, 'list'), 0)
   if not batch then
-    redis.call('DEL', 'sms.' .. lane)   -- turns that a foreign hand left without ids
+    take_turns(lane, 1000000)   -- those that a foreign hand left without ids
     return {0, 0}
   end
-  local waiting = 'smsq:lane:' .. lane .. ':' .. batch
+  local waiting = ours('smsq:lane:' .. lane .. ':' .. batch, 'list')
   ids = redis.call('LPOP', waiting, limit) or {}
   if redis.call('EXISTS', waiting) == 0 then redis.call('LPOP', 'smsq:lane:' .. lane) end
 end
-redis.call('LPOP', 'sms.' .. lane, #ids)
+take_turns(lane, #ids)
 for _, id in ipairs(ids) do
   local job, why = read(id)
   if why == 'newer' then
@@ -25,7 +25,7 @@ for _, id in ipairs(ids) do
   elseif why == 'malformed' then
     park(id, why)
   elseif job and job.state == 'queued' and not redis.call('ZSCORE', DUE, id) then
-    finish(job, ended(job, now) or 'cancelled', now, retention)
+    end_uncalled(job, ended(job, now) or 'cancelled', now, retention)
     if job.state == 'cancelled' then cancelled = cancelled + 1 end
   end
 end

@@ -1,21 +1,66 @@
 #!lua flags=no-cluster,allow-oom
--- The dispatcher's look: takes up to `limit` entries of `due` whose moment has come.
+-- The dispatcher's look: takes up to `limit` entries of `due` whose moment has come, and tells who looks.
 --
 -- A reservation that was never begun goes back to the front of its lane; a schedule or a retry that came due goes to
--- its end. A lease that ran out is a worker that died in mid-call: the gateway may have the message, so the job is
--- never called again unasked; it ends `unknown` (asking takes this place), or goes back once to its lane, if its caller
--- prefers two to none. An entry moves, it is never only removed (rule 4); one without a usable record is parked.
+-- its end. A lease that ran out is a worker that died in mid-call: the gateway may have the message, so it is asked
+-- about, or goes back once to its lane, if its caller prefers two to none. A question whose moment has come is given to
+-- the caller, with a token of its own (rule 12), urgent jobs' first. Whether its "absent" will be evidence is decided
+-- now, when it is put (rules 13, 14, 19). An entry moves, it is never only removed (rule 4); one without a usable
+-- record is parked.
 --
--- ARGV  limit, look again (ms), retention (ms)
--- Returns {ms until the next entry is due (-1: none), looked at, id, what, id, what, ...} for those that a person may
--- want to hear of: what is 'unknown' | 'resend' | 'parked'
+-- ARGV  limit, look again (ms), retention (ms), lease (ms), questions to give at most, lease of a question (ms), nonce,
+--       settling time (ms), the gateway's bound (ms), limit of asking (ms), worker ('' = nobody's look), its heartbeat
+--       (JSON)
+-- Returns {ms until the next entry is due (-1: none), looked at, {id, what, ...}, {canary's messageId, its recipient},
+--          {id, message, first (ms), attempts, 1 if "absent" will count else 0, ...},
+--          {what holds jobs back: 'circuit' | 'account' | 'pace', reason, ...}}
+--   what, for a person to hear: 'lost' (it is asked about) | 'resend' | 'parked'
 -- Keeps rule 1.
-local limit, again, retention = unpack(ARGV, 1, 3)
-local now = clock()
-local answer = {-1, 0}
+local limit, again, retention, lease, room, patience, nonce, settling, bound, ask_limit, worker, heartbeat = unpack(ARGV)
+again, retention, lease, room = tonumber(again), tonumber(retention), tonumber(lease), tonumber(room)
+patience, settling, bound, ask_limit = tonumber(patience), tonumber(settling), tonumber(bound), tonumber(ask_limit)
+local now = NOW
+local told, questions, asking = {}, {}, {}
 local LOST = '{"reason":"the worker was lost during the call"}'
+local RANK = {urgent = 1, normal = 2, bulk = 3}
 
-local function tell(id, what) answer[#answer + 1] = id; answer[#answer + 1] = what end
+local function tell(id, what) told[#told + 1] = id; told[#told + 1] = what end
+
+local function lose(job, due)
+  job.losses = job.losses + 1
+  redis.call('HSET', job_key(job.id), 'losses', job.losses)
+  note(job, now, 'lost', 'the worker was lost during the call')
+  if job.on_unknown == 'resend' and not job.doubt and not ended(job, now) then
+    unsettle(job, due - lease, due)
+    save_ask(job)
+    set_state(job, 'queued', now, 'on_unknown', 'resent', 'error', LOST)
+    to_lane(job.lane, job.batch, {job.id}, true)
+    return tell(job.id, 'resend')
+  end
+  start_asking(job, now, due - lease, due, 'queued', LOST)
+  tell(job.id, 'lost')
+end
+
+local canary_id, canary_called = canary()
+local canary_ids = canary_id and redis.pcall('HMGET', job_key(canary_id), 'message_id', 'recipient') or {}
+if canary_ids.err or not (canary_ids[1] and canary_ids[2]) then canary_ids, canary_called = {}, nil end
+
+local function question(job)
+  local ask = job.ask
+  local last = last_call(job, lease)
+  local over = now >= last + settling
+  local proof = canary_called and canary_called >= last + bound
+  -- Over the limit it is asked once more: its answer gives up.
+  if over and ask.empty and not proof and now - ask.from < ask_limit then return schedule(job.id, now + CANARY_PAUSE) end
+  if room <= 0 then return schedule(job.id, now + 1000) end
+  room = room - 1
+  ask.asks, ask.token, ask.counts = (ask.asks or 0) + 1, nonce, over and proof or false
+  save_ask(job)
+  schedule(job.id, now + patience)
+  for _, value in ipairs({job.id, read_message(job_key(job.id)), ask.first, job.attempts, ask.counts and 1 or 0}) do
+    questions[#questions + 1] = value
+  end
+end
 
 local ids = redis.call('ZRANGE', DUE, '-inf', now, 'BYSCORE', 'LIMIT', 0, limit)
 for _, id in ipairs(ids) do
@@ -27,17 +72,14 @@ for _, id in ipairs(ids) do
     tell(id, 'parked')
   elseif FINAL[job.state] then
     redis.call('ZREM', DUE, id)
-  elseif job.state == 'sending' and job.on_unknown == 'resend' and not ended(job, now) then
-    set_state(job, 'queued', now, 'on_unknown', 'resent', 'error', LOST)
-    to_lane(job.lane, job.batch, {id}, true)
-    tell(id, 'resend')
+  elseif job.asking then
+    asking[#asking + 1] = job
   elseif job.state == 'sending' then
-    finish(job, 'unknown', now, retention, 'error', LOST)
-    tell(id, 'unknown')
+    lose(job, tonumber(redis.call('ZSCORE', DUE, id)))
   else
     local how = ended(job, now)
     if how then
-      finish(job, how, now, retention)
+      end_uncalled(job, how, now, retention)
     else
       local reserved = job.state == 'queued'
       if not reserved then set_state(job, 'queued', now) end
@@ -45,7 +87,23 @@ for _, id in ipairs(ids) do
     end
   end
 end
-answer[2] = #ids
+table.sort(asking, function(a, b) return RANK[a.lane] < RANK[b.lane] end)
+for _, job in ipairs(asking) do question(job) end
+
+if worker ~= '' then redis.pcall('HSET', 'smsq:workers', worker, now .. ' ' .. heartbeat) end
+local held_back = {}
+for gate, key in pairs({circuit = CIRCUIT, account = worker_gate(worker)}) do
+  if closed(key) then
+    held_back[#held_back + 1] = gate
+    held_back[#held_back + 1] = redis.call('HGET', key, 'reason') or ''
+  end
+end
+local pace = redis.pcall('HMGET', PACE, 'hold', 'factor_until', 'reason')
+if not pace.err and math.max(tonumber(pace[1] or 0) or 0, tonumber(pace[2] or 0) or 0) > now then
+  held_back[#held_back + 1] = 'pace'
+  held_back[#held_back + 1] = pace[3] or ''
+end
+local next_due = -1
 local first = redis.call('ZRANGE', DUE, 0, 0, 'WITHSCORES')
-if first[2] then answer[1] = math.max(0, tonumber(first[2]) - now) end
-return answer
+if first[2] then next_due = math.max(0, tonumber(first[2]) - now) end
+return {next_due, #ids, told, canary_ids[1] and canary_ids or {}, questions, held_back}

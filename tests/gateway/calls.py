@@ -49,7 +49,8 @@ async def open_client(
 
 async def send(client: Client, *, within: float = 60.0) -> Outcome:
     """Sends the message, if its first byte goes out within so many seconds."""
-    return await client.send_sms(FORM, start_by=time.clock_gettime(time.CLOCK_BOOTTIME) + within)
+    latest = time.clock_gettime(time.CLOCK_BOOTTIME) + within
+    return await client.send_sms(FORM, start_by=lambda: latest)
 
 
 async def until(condition: Callable[[], object]) -> None:

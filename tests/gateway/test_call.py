@@ -38,7 +38,7 @@ async def test_the_gateway_gets_exactly_the_forms_characters(text: str) -> None:
     """Names and values arrive as they were given, in the API's own escaping: plus for space, %XX for all but a few."""
     form = {"recipient": "77010000001", "text": text, "params[name]": "otp #1"}
     async with RawGateway((answering(),)) as gateway, open_client(gateway.url) as client:
-        await client.send_sms(form, start_by=float("inf"))
+        await client.send_sms(form, start_by=lambda: float("inf"))
         (exchange,) = gateway.exchanges
     assert exchange.form == form | {"apiKey": KEY}
     assert set(exchange.body.decode()) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.+%&=")
@@ -160,7 +160,7 @@ async def test_each_call_gets_its_own_answer() -> None:
 
     async with RawGateway((answer_with_the_recipient,)) as gateway, open_client(gateway.url, connections=7) as client:
         recipients = range(77010000000, 77010000200)
-        calls = [client.send_sms({"recipient": str(recipient)}, start_by=float("inf")) for recipient in recipients]
+        calls = [client.send_sms({"recipient": str(recipient)}, start_by=lambda: float("inf")) for recipient in recipients]
         outcomes = await asyncio.gather(*calls)
         assert [outcome.message_id for outcome in outcomes] == list(recipients)
         assert gateway.connections <= 7

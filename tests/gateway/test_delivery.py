@@ -50,7 +50,7 @@ async def test_a_call_given_up_isnt_delivered_later(slow_gateway: socket.socket)
     """What the kernel hadn't delivered when time was up is dropped, not delivered to a gateway that wakes up."""
     url = f"http://127.0.0.1:{slow_gateway.getsockname()[1]}"
     async with open_client(url, total_timeout=TOTAL_SECONDS) as client:
-        outcome = await client.send_sms({"text": "x" * LENGTH}, start_by=float("inf"))
+        outcome = await client.send_sms({"text": "x" * LENGTH}, start_by=lambda: float("inf"))
     assert (outcome.kind, outcome.reason) == (Kind.UNKNOWN, Fault.NO_ANSWER_IN_TIME)
     connection, _ = slow_gateway.accept()
     assert read_all(connection) < LENGTH
@@ -66,7 +66,7 @@ async def test_a_call_given_up_isnt_delivered_later_over_tls(slow_gateway: socke
     url = f"https://localhost:{slow_gateway.getsockname()[1]}"
     async with open_client(url, total_timeout=TOTAL_SECONDS, ca_file=authority.ca_file) as client:
         accepting = asyncio.create_task(asyncio.to_thread(accept))
-        outcome = await client.send_sms({"text": "x" * LONG}, start_by=float("inf"))
+        outcome = await client.send_sms({"text": "x" * LONG}, start_by=lambda: float("inf"))
         assert (outcome.kind, outcome.reason) == (Kind.UNKNOWN, Fault.NO_ANSWER_IN_TIME)
         # While the client's loop runs on, which is what could still deliver it.
         assert await asyncio.to_thread(read_all, await accepting) < LONG
@@ -78,7 +78,7 @@ from smsq.gateway.client import Client
 
 async def main():
     client = Client("http://127.0.0.1:{{port}}", "{KEY}", connections=1)
-    await client.send_sms({{{{"text": "x" * {LENGTH}}}}}, start_by=float("inf"))
+    await client.send_sms({{{{"text": "x" * {LENGTH}}}}}, start_by=lambda: float("inf"))
 
 asyncio.run(main())
 """

@@ -170,7 +170,7 @@ async def test_a_moment_that_passes_while_it_waits_for_a_connection_counts() -> 
         first = asyncio.create_task(send(client))
         await until(lambda: gateway.exchanges)
         moment = time.clock_gettime(time.CLOCK_BOOTTIME) + 0.05
-        second = asyncio.create_task(client.send_sms({"recipient": "77010000002"}, start_by=moment))
+        second = asyncio.create_task(client.send_sms({"recipient": "77010000002"}, start_by=lambda: moment))
         await until(lambda: time.clock_gettime(time.CLOCK_BOOTTIME) > moment)
         answer.set()
         assert (await first).kind is Kind.ACCEPTED

@@ -72,7 +72,7 @@ async def test_a_bug_inside_the_client_shows_no_key() -> None:
     """Not even in a traceback with the local variables of every frame, as error trackers take it."""
     async with open_client("http://127.0.0.1:1") as client:
         with pytest.raises(UnicodeEncodeError) as caught:
-            await client.send_sms({"text": "a\ud800"}, start_by=float("inf"))
+            await client.send_sms({"text": "a\ud800"}, start_by=lambda: float("inf"))
     said = list(traceback.TracebackException.from_exception(caught.value, capture_locals=True).format())
     assert any("_quote" in words for words in said)
     assert_nothing_of(KEY_FORMS, said)

@@ -1,14 +1,16 @@
 """Whoever acts on a ledger in a test: the scripts, with arguments that most tests don't care about filled in."""
 
 import itertools
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, TypeVar
 
-from smsq import ledger
+from smsq import keys, ledger
 from smsq.connection import SyncRunner
 from smsq.job import Job, JobError
 from smsq.lanes import LANES, Lane
-from smsq.ledger import Begun, NewJob, Options, Settlement, SettleWord
+from smsq.ledger import Begun, Look, NewJob, Options, Policy, Settlement, SettleWord, Told
+from smsq.ledger.asking import AnswerWord
 from smsq.scripts import Call
 from smsq.states import State
 from tests.ledger.snapshot import Snapshot, advance, problems
@@ -23,7 +25,17 @@ RESERVATION = 20_000
 LEASE = 60_000
 DAY = 86_400_000
 RETENTION = 7 * DAY
+#: When an absence counts, how late the gateway accepts, how long it is asked: the default settings'.
+SETTLING, BOUND, LIMIT = 660_000, 600_000, DAY
+PATIENCE = 120_000
+POLICY = Policy(
+    retention=RETENTION, lease=LEASE, settling=SETTLING, bound=BOUND, limit=LIMIT, losses=3, give_up=10 * DAY
+)
+CIRCUIT_AFTER = 20
 
+#: The worker, and the token of its questions, where a test doesn't say.
+WORKER = "worker@here"
+ASKED = "question"
 #: The nonce under which a job is begun where a test doesn't say.
 NONCE = "nonce"
 #: What the gateway gives a message: messageId, campaignId, status.
@@ -81,30 +93,105 @@ class Actor:
         assert isinstance(answer, Job)
         return answer.id
 
-    def take(self, count: int = 100, lanes: tuple[Lane, ...] = LANES) -> list[str]:
-        """Takes ids."""
-        taken = self.run(ledger.take(count, lanes, reservation=RESERVATION, retention=RETENTION))
-        return [job_id for job_id, _ in taken.jobs]
+    @property
+    def epoch(self) -> int:
+        """The ledger's epoch, as far as its answers have told."""
+        return self.runner.known.epoch
 
-    def begin(self, job_id: str, nonce: str = NONCE) -> Begun:
+    def take_call(
+        self, count: int = 100, lanes: Sequence[Lane] = LANES, *, worker: str = WORKER, interval: float = 0
+    ) -> Call[ledger.Taken]:
+        """What `take` is called with."""
+        return ledger.take(
+            count,
+            lanes,
+            reservation=RESERVATION,
+            retention=RETENTION,
+            lease=LEASE,
+            worker=worker,
+            interval=interval,
+        )
+
+    def take(self, count: int = 100, lanes: Sequence[Lane] = LANES, *, worker: str = WORKER) -> list[str]:
+        """Takes ids."""
+        return [job.id for job in self.run(self.take_call(count, lanes, worker=worker)).jobs]
+
+    def begin_call(
+        self,
+        job_ids: Sequence[str],
+        nonce: str = NONCE,
+        *,
+        epoch: int | None = None,
+        worker: str = WORKER,
+        tokens: bool = True,
+    ) -> Call[list[Begun]]:
+        """What `begin` is called with; in the epoch that is known, if none is given."""
+        return ledger.begin(
+            job_ids,
+            nonce,
+            epoch=self.epoch if epoch is None else epoch,
+            lease=LEASE,
+            retention=RETENTION,
+            worker=worker,
+            tokens=tokens,
+        )
+
+    def begin(
+        self,
+        job_id: str,
+        nonce: str = NONCE,
+        *,
+        epoch: int | None = None,
+        worker: str = WORKER,
+        tokens: bool = True,
+    ) -> Begun:
         """Begins a job."""
-        [begun] = self.run(ledger.begin([job_id], nonce, lease=LEASE, retention=RETENTION))
+        [begun] = self.run(self.begin_call([job_id], nonce, epoch=epoch, worker=worker, tokens=tokens))
         return begun
 
-    def start(self, job_id: str, nonce: str = NONCE) -> str:
+    def start(self, job_id: str, nonce: str = NONCE, *, tokens: bool = True) -> str:
         """Takes and begins a job, and returns its id."""
         self.take()
-        assert self.begin(job_id, nonce).word == "begun"
+        assert self.begin(job_id, nonce, tokens=tokens).word == "begun"
         return job_id
 
-    def settle(self, settlement: Settlement) -> SettleWord:
+    def renew(self, job_id: str, token: str = NONCE, *, epoch: int | None = None) -> int:
+        """Renews a lease; returns what is left of it."""
+        [left] = self.run(ledger.renew([(job_id, token)], epoch=self.epoch if epoch is None else epoch, lease=LEASE))
+        return left
+
+    def settle_call(
+        self, *settlements: Settlement, worker: str = WORKER, circuit_after: int = CIRCUIT_AFTER
+    ) -> Call[list[SettleWord]]:
+        """What `settle` is called with; in the epoch that is known, where a settlement has none."""
+        given = [each if each.epoch else replace(each, epoch=self.epoch) for each in settlements]
+        return ledger.settle(given, retention=RETENTION, lease=LEASE, worker=worker, circuit_after=circuit_after)
+
+    def settle(self, settlement: Settlement, *, worker: str = WORKER, circuit_after: int = CIRCUIT_AFTER) -> SettleWord:
         """Settles a job."""
-        [word] = self.run(ledger.settle([settlement], retention=RETENTION))
+        [word] = self.run(self.settle_call(settlement, worker=worker, circuit_after=circuit_after))
         return word
 
-    def take_due(self, limit: int = 500) -> ledger.Looked:
+    def due_call(
+        self, limit: int = 500, *, questions: int = 100, token: str = ASKED, policy: Policy = POLICY
+    ) -> Call[ledger.Looked]:
+        """What `take_due` is called with."""
+        return ledger.take_due(Look(limit, questions, PATIENCE, token), policy)
+
+    def take_due(
+        self, limit: int = 500, *, questions: int = 100, token: str = ASKED, policy: Policy = POLICY
+    ) -> ledger.Looked:
         """Looks at what is due."""
-        return self.run(ledger.take_due(limit, retention=RETENTION))
+        return self.run(self.due_call(limit, questions=questions, token=token, policy=policy))
+
+    def answer(self, told: Told, policy: Policy = POLICY) -> AnswerWord:
+        """Writes down what the gateway answered; in the epoch that is known, if it has none."""
+        [word] = self.run(ledger.answer([told if told.epoch else replace(told, epoch=self.epoch)], policy))
+        return word
+
+    def new_epoch(self) -> None:
+        """Has the next script meet another server than the one that the ledger knows."""
+        self.client.hset(keys.EPOCH, "server", "another")
 
     def cancel(self, job_id: str) -> ledger.CancelWord:
         """Cancels a job."""
@@ -153,3 +240,9 @@ def outcome(job_id: str, to: State, *, token: str = NONCE, calls: int = 1) -> Se
     if to is State.SENT:
         return Settlement(job_id, token, to, calls, ids=IDS, recipient="77010000001")
     return Settlement(job_id, token, to, calls, error=error, delay=DAY, at=4_000_000_000_000)
+
+
+def told(job_id: str, word: Literal["found", "absent", "cant_tell"], *, token: str = ASKED) -> Told:
+    """What an asker says of a job that it was given."""
+    ids, recipient = ((IDS,), "77010000001") if word == "found" else ((), "")
+    return Told(job_id, token, 0, word, ids=ids, recipient=recipient)

@@ -1,116 +1,58 @@
 """What the ledger should do, in Python: the oracle that the state machine compares the scripts with.
 
-Time is counted in units far longer than an example takes, so that the real clock's progress never decides anything.
+Here what producers, workers and operators do; `tests.ledger.asking_model` adds what is due and the questions.
 """
 
-from collections import Counter
+from collections import defaultdict
 from dataclasses import dataclass, field
 
-from smsq.lanes import Lane
 from smsq.ledger import Settlement
 from smsq.states import FINAL, State
+from tests.ledger.entries import (
+    CIRCUIT_AFTER, LEASE, OPEN, RESERVATION, RETENTION, UNIT, WAITING, Ask, BatchEntry, Entry, Gate,
+)  # fmt: skip
 
-#: Milliseconds of a unit of time.
-UNIT = 1_000_000
-#: In units: a reservation, a lease, the retention.
-RESERVATION, LEASE, RETENTION = 2, 3, 20
-
-_WAITING = (State.SCHEDULED, State.QUEUED, State.RETRYING)
-_OPEN = (*_WAITING, State.SENDING)
-
-
-@dataclass
-class Entry:
-    """A job. Moments are in units since the example began.
-
-    Attributes:
-        id: Its id.
-        state: As its record has it.
-        lane: Its lane.
-        batch: Its batch, or ''.
-        key: Its idempotency key's hash, or ''.
-        content: Its content's hash, or ''.
-        resend: Whether a lost answer is called again.
-        resent: Whether it was, once: from then on nobody knows what the gateway has.
-        expires: When its time is over, or None.
-        due: When someone must look at it, or None: then it is on its lane, or final.
-        token: The last begin's nonce.
-        attempts: Calls that the record counts.
-        message_id: The gateway's, once sent.
-        ended: When it became final (or was said to be sent), or None.
-        waiters: Who waits for its end.
-        woken: Entries that its end put on the list they wait on.
-        calls: What each call to the gateway came to.
-        stored: The state that its record was last seen in.
-        shown: The state that a lookup last showed.
-    """
-
-    id: str
-    state: State
-    lane: Lane
-    batch: str = ""
-    key: str = ""
-    content: str = ""
-    resend: bool = False
-    resent: bool = False
-    expires: int | None = None
-    due: int | None = None
-    token: str = ""
-    attempts: int = 0
-    message_id: int | None = None
-    ended: int | None = None
-    waiters: int = 0
-    woken: int = 0
-    calls: list[str] = field(default_factory=list)
-    stored: State | None = None
-    shown: State | None = None
-
-    @property
-    def final(self) -> bool:
-        """Whether its record is in a final state."""
-        return self.state in FINAL
-
-    @property
-    def on_lane(self) -> bool:
-        """Whether it waits on its lane."""
-        return not self.final and self.due is None
-
-
-@dataclass
-class BatchEntry:
-    """A batch: all jobs it ever had, when it was cancelled, and when its last open job ended."""
-
-    members: list[Entry] = field(default_factory=list)
-    stopped: int | None = None
-    stopped_jobs: int = 0
-    closed: int | None = None
-
-    def counts(self) -> Counter[State]:
-        """Returns its jobs by state, also those whose records are gone."""
-        return Counter(each.state for each in self.members)
-
-    def waiting(self) -> int:
-        """Returns how many of its jobs wait."""
-        return sum(number for state, number in self.counts().items() if state in _WAITING)
-
-
-def ending(job: Entry, state: State) -> State:
-    """What an end comes to: nobody knows what became of the call before a resend."""
-    return State.UNKNOWN if job.resent and state in FINAL and state is not State.SENT else state
+CIRCUIT = "circuit"
 
 
 @dataclass
 class Model:
-    """The ledger as it should be."""
+    """The ledger as it should be.
+
+    Attributes:
+        now: Units since the example began.
+        epoch: The ledger's epoch, counted from 1.
+        started: When it started.
+        changed: Whether the next script that writes will start another.
+        canary: When the newest message of this epoch that the gateway accepted was begun.
+        hold: Until when nobody calls.
+        gates: By worker, and the circuit.
+        paused: What operators hold back: lanes, or ``all``.
+    """
 
     now: int = 0
+    epoch: int = 0
+    started: int = 0
+    changed: bool = True
+    canary: int | None = None
+    hold: int = 0
     jobs: dict[str, Entry] = field(default_factory=dict)
     batches: dict[str, BatchEntry] = field(default_factory=dict)
     keys: dict[str, Entry] = field(default_factory=dict)
     owners: dict[int, str] = field(default_factory=dict)
     written: dict[int, int] = field(default_factory=dict)
+    gates: dict[str, Gate] = field(default_factory=lambda: defaultdict(Gate))
+    paused: set[str] = field(default_factory=set)
 
     # -- looking
+
+    def doubt(self, job: Entry) -> bool:
+        """Returns whether the ledger may have forgotten what was done with a job."""
+        return self.changed or job.epoch != self.epoch
+
+    def uncertain(self, job: Entry) -> bool:
+        """Returns whether nobody may say that the gateway has no message of a job."""
+        return self.doubt(job) or job.ask is not None
 
     def end(self, job: Entry) -> State | None:
         """Returns how a waiting job has ended that nobody has written: what came first, its batch's end or its own."""
@@ -122,7 +64,8 @@ class Model:
 
     def visible(self, job: Entry) -> State:
         """Returns the state that a lookup shows."""
-        return ending(job, self.end(job) or job.state) if job.state in _WAITING else job.state
+        waits = job.state in WAITING and not self.uncertain(job)
+        return (self.end(job) or job.state) if waits else job.state
 
     def left(self, moment: int | None) -> int | None:
         """Returns the units until a moment."""
@@ -130,30 +73,63 @@ class Model:
 
     # -- moving
 
-    def _move(self, job: Entry, state: State, due: int | None) -> None:
+    def fresh(self) -> None:
+        """What each script does first that writes: it starts an epoch, if this isn't the ledger that was known."""
+        if self.changed:
+            self.epoch, self.started, self.changed, self.canary = self.epoch + 1, self.now, False, None
+
+    def move(self, job: Entry, state: State, due: int | None) -> None:
+        """Brings a job into a state."""
         if state is not State.SENT:
             assert not job.final, "only 'sent' follows a final state"
-        job.state, job.due = ending(job, state), due
+        job.state, job.due = state, due
         batch = self.batches.get(job.batch)
         if state in FINAL:
-            job.ended = self.now
+            job.ended, job.ask = self.now, None
             job.woken, job.waiters = job.woken + job.waiters, 0
-            if batch and not any(each.state in _OPEN for each in batch.members):
+            if batch and not any(each.state in OPEN for each in batch.members):
                 batch.closed = self.now
 
+    def unsettle(self, job: Entry, first: int, last: int) -> Ask:
+        """Notes calls that aren't settled."""
+        if job.ask is None:
+            job.ask = Ask(first, last)
+        job.ask.first, job.ask.last = min(first, job.ask.first), max(last, job.ask.last)
+        return job.ask
+
+    def start_asking(self, job: Entry, first: int, last: int, becomes: State) -> None:
+        """Has the gateway asked about a job."""
+        ask = self.unsettle(job, first, last)
+        ask.becomes, ask.since, ask.token, ask.counts, ask.absent, ask.empty = becomes, self.now, "", False, None, False
+        self.move(job, State.SENDING, self.now + 1)
+
+    def end_uncalled(self, job: Entry, how: State) -> None:
+        """Ends a job that hasn't been called, or has the gateway asked about it, if that isn't certain."""
+        if self.uncertain(job):
+            last = self.now if self.doubt(job) or job.ask is None else job.ask.last
+            self.start_asking(job, job.at, last, how)
+        else:
+            self.move(job, how, None)
+
     def finish_as_ended(self, job: Entry) -> None:
-        """Writes down that a waiting job has ended, as those do who meet it."""
-        self._move(job, self.end(job) or State.CANCELLED, None)
+        """Writes down that a waiting job has ended, or was purged, as those do who meet it."""
+        self.end_uncalled(job, self.end(job) or State.CANCELLED)
 
-    # -- the scripts
+    # -- producers
 
-    def enqueue(self, job: Entry) -> tuple[str, Entry]:
-        """Accepts a job; returns the script's word and the job that it is about."""
+    def enqueue(self, job: Entry, *, forgotten: bool = False) -> tuple[str, Entry]:
+        """Accepts a job; returns the script's word and the job that it is about.
+
+        Args:
+            job: The job.
+            forgotten: Whether its key was handed over in an earlier epoch.
+        """
         owner = self.keys.get(job.key) if job.key else None
         if owner and owner.content != job.content:
             return "conflict", owner
         if owner or job.id in self.jobs:
             return "known", owner or self.jobs[job.id]
+        job.at, job.epoch = self.now, 0 if forgotten else self.epoch
         self.jobs[job.id] = job
         if job.key:
             self.keys[job.key] = job
@@ -163,76 +139,6 @@ class Model:
             batch.closed = None
         return "accepted", job
 
-    def reserve(self, job_id: str) -> None:
-        """Takes a job off its lane."""
-        job = self.jobs[job_id]
-        assert job.state is State.QUEUED, f"{job_id} was taken in state {job.state}"
-        assert job.due is None, f"{job_id} was taken twice"
-        job.due = self.now + RESERVATION
-
-    def begin(self, job_id: str, nonce: str) -> tuple[str, Entry | None]:
-        """Begins a job; returns the script's word."""
-        job = self.jobs.get(job_id)
-        if not job:
-            return "gone", None
-        if job.final:
-            return (str(job.state) if job.state in (State.EXPIRED, State.CANCELLED) else "final"), job
-        if job.due is None:
-            return "waiting", job
-        if job.state is State.SENDING and job.token == nonce:
-            return "begun", job
-        if job.state is not State.QUEUED or job.token == nonce:
-            return "taken", job
-        if end := self.end(job):
-            self.finish_as_ended(job)
-            return (str(end) if job.state is end else "final"), job
-        self._move(job, State.SENDING, self.now + LEASE)
-        job.token, job.attempts = nonce, job.attempts + 1
-        return "begun", job
-
-    def settle(self, settlement: Settlement, *, in_units: int = 0) -> str:
-        """Settles a job; ``in_units`` is when it is due, for what waits. Returns the script's word."""
-        job = self.jobs.get(settlement.job_id)
-        if not job:
-            return "gone"
-        holds = job.token == settlement.token
-        if settlement.to is State.SENT:
-            assert settlement.ids is not None
-            return self._sent(job, settlement, settlement.ids[0])
-        if not holds:
-            return "stale"
-        if job.state is not State.SENDING:
-            return "settled" if job.state is ending(job, settlement.to) else "stale"
-        job.attempts += settlement.calls - 1
-        if settlement.resends:
-            job.resend, job.resent = False, True
-        waits = settlement.to in (State.RETRYING, State.SCHEDULED)
-        self._move(job, settlement.to, self.now + in_units if waits else None)
-        return "settled"
-
-    def _sent(self, job: Entry, settlement: Settlement, message_id: int) -> str:
-        if self.owners.get(message_id, job.id) != job.id:
-            return "owned"
-        if job.state is State.SENT:
-            return "settled" if job.message_id == message_id else "twice"
-        if job.state is State.SENDING and job.token == settlement.token:
-            job.attempts += settlement.calls - 1
-        self.owners[message_id] = job.id
-        self.written[message_id // 100] = self.now
-        job.message_id, job.expires = message_id, None
-        self._move(job, State.SENT, None)
-        return "settled"
-
-    def untake(self, job_ids: list[str]) -> int:
-        """Hands jobs back; returns how many went."""
-        back = 0
-        for job_id in job_ids:
-            job = self.jobs.get(job_id)
-            if job and job.state is State.QUEUED and job.due is not None:
-                job.due = None
-                back += 1
-        return back
-
     def cancel(self, job_id: str) -> str:
         """Cancels a job; returns the script's word."""
         job = self.jobs.get(job_id)
@@ -240,10 +146,11 @@ class Model:
             return "gone"
         if job.state is State.CANCELLED:
             return "cancelled"
-        if job.final or job.state is State.SENDING or job.resent:
+        if job.final or job.state is State.SENDING:
             return "late"
+        how = self.end(job)
         self.finish_as_ended(job)
-        return "late" if job.state is State.EXPIRED else "cancelled"
+        return "late" if job.asking or how is State.EXPIRED else "cancelled"
 
     def cancel_batch(self, name: str) -> int:
         """Cancels a batch; returns how many jobs waited when it was cancelled first."""
@@ -254,31 +161,164 @@ class Model:
             batch.stopped, batch.stopped_jobs = self.now, batch.waiting()
         return batch.stopped_jobs
 
-    def look(self, job_id: str) -> str | None:
-        """Puts a due job where it belongs; returns what a person may want to hear of it."""
-        job = self.jobs[job_id]
-        assert job.due is not None
-        assert job.due <= self.now, f"{job_id} was looked at before its time"
-        if job.state is State.SENDING:
-            if job.resend and not self.end(job):
-                job.resend, job.resent = False, True
-                self._move(job, State.QUEUED, None)
-                return "resend"
-            self._move(job, State.UNKNOWN, None)
-            return "unknown"
-        if self.end(job):
-            self.finish_as_ended(job)
-        else:
-            self._move(job, State.QUEUED, None)
-        return None
-
     def watch(self, job_id: str) -> bool:
         """Registers a waiter; returns whether there is anything to wait for."""
         job = self.jobs.get(job_id)
-        if not job or job.final or self.end(job):
+        if not job or job.final or (not self.uncertain(job) and self.end(job)):
             return False
         job.waiters += 1
         return True
+
+    # -- workers
+
+    def room(self, worker: str, count: int) -> tuple[int, int | None]:
+        """Returns how many ids `take` may give, and in how many units to come back if something holds jobs back."""
+        closed = [gate for gate in (self.gates[CIRCUIT], self.gates[worker]) if gate.closed]
+        back = max([gate.probe_at - self.now for gate in closed], default=0)
+        if closed:
+            count = 0 if back > 0 else min(count, 1)
+        if count and self.hold > self.now:
+            count, back = 0, max(back, self.hold - self.now)
+        return count, back if back > 0 else None
+
+    def permit(self, worker: str, job_id: str) -> None:
+        """Gives what was taken while a gate is closed the permit to pass it."""
+        for gate in (self.gates[CIRCUIT], self.gates[worker]):
+            if gate.closed:
+                gate.permit, gate.probe_at = job_id, self.now + LEASE
+
+    def reserve(self, job_id: str) -> None:
+        """Takes a job off its lane."""
+        job = self.jobs[job_id]
+        assert job.state is State.QUEUED, f"{job_id} was taken in state {job.state}"
+        assert job.due is None, f"{job_id} was taken twice"
+        job.due = self.now + RESERVATION
+
+    def begin(self, job_id: str, nonce: str, epoch: int, worker: str) -> tuple[str, Entry | None]:
+        """Begins a job; returns the script's word."""
+        job = self.jobs.get(job_id)
+        if epoch != self.epoch:
+            return "epoch", job
+        if not job:
+            return "gone", None
+        if job.final:
+            return (str(job.state) if job.state in (State.EXPIRED, State.CANCELLED) else "final"), job
+        if job.due is None:
+            return "waiting", job
+        if job.state is State.SENDING and job.token == nonce and not job.asking:
+            return "begun", job
+        if job.state is not State.QUEUED or job.token == nonce:
+            return "taken", job
+        if end := self.end(job):
+            self.end_uncalled(job, end)
+            return ("asking" if job.asking else str(end)), job
+        if self.doubt(job):
+            self.start_asking(job, job.at, self.now, State.QUEUED)
+            return "asking", job
+        if self._held_back(job, worker):
+            job.due = None
+            return "paused", job
+        self.move(job, State.SENDING, self.now + LEASE)
+        job.token, job.attempts = nonce, job.attempts + 1
+        return "begun", job
+
+    def _held_back(self, job: Entry, worker: str) -> bool:
+        gates = (self.gates[CIRCUIT], self.gates[worker])
+        return bool(self.paused & {"all", job.lane}) or any(gate.closed and gate.permit != job.id for gate in gates)
+
+    def renew(self, job_id: str, token: str, epoch: int) -> bool:
+        """Renews a lease; returns whether it was the caller's."""
+        job = self.jobs.get(job_id)
+        if not job or epoch != self.epoch or job.due is None or job.due <= self.now:
+            return False
+        if job.state is not State.SENDING or job.asking or job.token != token:
+            return False
+        job.due = self.now + LEASE
+        return True
+
+    def settle(self, settlement: Settlement, *, epoch: int, worker: str, in_units: int = 0) -> str:
+        """Settles a job; ``in_units`` is when it is due, for what waits. Returns the script's word."""
+        self._hear(settlement, worker)
+        job = self.jobs.get(settlement.job_id)
+        if not job:
+            return "gone"
+        if settlement.to is State.SENT:
+            assert settlement.ids is not None
+            return self._sent(job, settlement, settlement.ids[0], epoch)
+        if job.token != settlement.token or epoch != self.epoch:
+            return "stale"
+        if job.state is not State.SENDING or job.asking:
+            said = job.ask.said if job.ask and job.asking else None
+            return "settled" if settlement.to in (job.state, said) else "stale"
+        self._settle(job, settlement, in_units)
+        return "settled"
+
+    def _settle(self, job: Entry, settlement: Settlement, in_units: int) -> None:
+        begun = self.now - settlement.took // UNIT
+        job.attempts += settlement.calls - 1
+        if settlement.resends:
+            job.resend, job.resent = False, True
+            self.unsettle(job, begun, self.now)
+        if settlement.to is State.SENDING:
+            self.unsettle(job, begun, self.now).said = settlement.to
+            self.start_asking(job, begun, self.now, State.QUEUED)
+        elif settlement.to in FINAL and settlement.to is not State.UNKNOWN:
+            if job.ask:
+                job.ask.said = settlement.to
+            self.end_uncalled(job, settlement.to)
+        else:
+            waits = settlement.to in (State.RETRYING, State.SCHEDULED)
+            self.move(job, settlement.to, self.now + in_units if waits else None)
+
+    def _sent(self, job: Entry, settlement: Settlement, message_id: int, epoch: int) -> str:
+        was = job.state
+        attempts = job.attempts
+        if job.state is State.SENDING and job.token == settlement.token:
+            attempts += settlement.calls - 1
+        word = self.accept(job, message_id, attempts)
+        if word == "settled" and was is not State.SENT and epoch == self.epoch:
+            self.canary = max(self.now - settlement.took // UNIT, -1 if self.canary is None else self.canary)
+        return word
+
+    def accept(self, job: Entry, message_id: int, attempts: int) -> str:
+        """Ends a job as sent; returns the script's word."""
+        if self.owners.get(message_id, job.id) != job.id:
+            return "owned"
+        if job.state is State.SENT:
+            return "settled" if job.message_id == message_id else "twice"
+        self.owners[message_id] = job.id
+        self.written[message_id // 100] = self.now
+        job.message_id, job.expires, job.attempts = message_id, None, attempts
+        self.move(job, State.SENT, None)
+        return "settled"
+
+    def _hear(self, settlement: Settlement, worker: str) -> None:
+        if not settlement.heard:
+            return
+        circuit, account = self.gates[CIRCUIT], self.gates[worker]
+        if settlement.heard.what == "failing":
+            circuit.failures += 1
+            if circuit.failures >= CIRCUIT_AFTER:
+                circuit.close(self.now, probed=circuit.permit == settlement.job_id)
+            return
+        del self.gates[CIRCUIT]
+        if settlement.heard.what == "account":
+            account.close(self.now, probed=account.permit == settlement.job_id)
+        elif settlement.heard.what == "slow":
+            if self.hold <= self.now:
+                self.hold = self.now + settlement.heard.wait // UNIT
+        elif account.closed:
+            del self.gates[worker]
+
+    def untake(self, job_ids: list[str]) -> int:
+        """Hands jobs back; returns how many went."""
+        back = 0
+        for job_id in job_ids:
+            job = self.jobs.get(job_id)
+            if job and job.state is State.QUEUED and job.due is not None:
+                job.due = None
+                back += 1
+        return back
 
     def advance(self, units: int) -> None:
         """Lets time pass: what ended longer ago than the retention is gone."""
@@ -295,3 +335,6 @@ class Model:
         for name, batch in list(self.batches.items()):
             if batch.closed is not None and batch.closed + RETENTION <= self.now:
                 del self.batches[name]
+        for name, gate in list(self.gates.items()):
+            if gate.gone_at is not None and gate.gone_at <= self.now:
+                del self.gates[name]

@@ -1,9 +1,11 @@
 """Everything the ledger has stored, read in one step; what must hold of it at any moment; and a clock to turn."""
 
+import json
 import re
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from smsq import keys
@@ -26,29 +28,14 @@ for _, key in ipairs(redis.call('KEYS', '*')) do
   if kind == 'hash' then content = redis.call('HGETALL', key)
   elseif kind == 'list' then content = redis.call('LRANGE', key, 0, -1)
   elseif kind == 'zset' then content = redis.call('ZRANGE', key, 0, -1, 'WITHSCORES')
+  elseif kind == 'set' then content = redis.call('SMEMBERS', key)
   else content = redis.call('GET', key) end
   found[#found + 1] = {key, kind, redis.call('PTTL', key), content}
 end
 return found
 """
 
-# Redis's clock can't be turned, so everything that it has written is moved into the past.
-_ADVANCE = """#!lua flags=allow-oom
-local by = tonumber(ARGV[1])
-local moments = {job = {'at', 'expires', 'done'}, batch = {'first', 'last', 'stopped'}}
-for _, key in ipairs(redis.call('KEYS', '*')) do
-  local left = redis.call('PTTL', key)
-  if left >= 0 and left <= by then
-    redis.call('DEL', key)
-  else
-    if left >= 0 then redis.call('PEXPIRE', key, left - by) end
-    for _, moment in ipairs(moments[key:match('^smsq:(%a+):')] or {}) do
-      if tonumber(redis.pcall('HGET', key, moment)) then redis.call('HINCRBY', key, moment, -by) end
-    end
-  end
-end
-for _, id in ipairs(redis.call('ZRANGE', 'smsq:due', 0, -1)) do redis.call('ZINCRBY', 'smsq:due', -by, id) end
-"""
+_ADVANCE = (Path(__file__).parent / "advance.lua").read_text(encoding="utf-8")
 
 
 def advance(client: "redis.Redis", milliseconds: int) -> None:
@@ -67,6 +54,9 @@ class Snapshot:
         lists: Every list, by key.
         batches: Every batch's record.
         idempotency: Idempotency keys' hashes and whose they are.
+        ended: The jobs that are listed as failed and as unknown.
+        epoch: The ledger's epoch, 0 for none.
+        canary: The canary's job, '' for none, and when it was called, ms.
         ttl: Each key's TTL in ms, -1 for none.
         kinds: Each key's type.
     """
@@ -77,6 +67,9 @@ class Snapshot:
     lists: dict[str, list[str]] = field(default_factory=dict)
     batches: dict[str, dict[str, int]] = field(default_factory=dict)
     idempotency: dict[str, str] = field(default_factory=dict)
+    ended: dict[str, set[str]] = field(default_factory=lambda: {"failed": set(), "unknown": set()})
+    epoch: int = 0
+    canary: tuple[str, int] = ("", 0)
     ttl: dict[str, int] = field(default_factory=dict)
     kinds: dict[str, str] = field(default_factory=dict)
 
@@ -85,14 +78,20 @@ class Snapshot:
         """Reads everything in one step."""
         # A piece of a message may end in the middle of a character: the client must not decode it.
         answer = client.execute_command("EVAL", _READ, 0, NEVER_DECODE=True)  # type: ignore[no-untyped-call]
-        taken = cls(int(answer[0]))
-        for key, kind, ttl, content in _text(answer[1:]):
+        entries = _text(answer[1:])
+        named = {key: content for key, _, _, content in entries}
+        epoch = dict(zip(named.get(keys.EPOCH, [])[::2], named.get(keys.EPOCH, [])[1::2], strict=True))
+        canary, called, *_ = (*named.get(keys.CANARY, "").split(" "), "0")
+        taken = cls(int(answer[0]), epoch=int(epoch.get("number", 0)), canary=(canary, int(called)))
+        for key, kind, ttl, content in entries:
             taken.ttl[key], taken.kinds[key] = ttl, kind
             name = key.split(":", 2)[-1]
             if kind == "list":
                 taken.lists[key] = content
             elif key == keys.DUE and kind == "zset":
                 taken.due.update(zip(content[::2], map(int, content[1::2]), strict=True))
+            elif key == keys.ended(name) and kind == "zset":
+                taken.ended[name] = set(content[::2])
             elif key == keys.job(name) and kind == "hash":
                 taken.jobs[name] = dict(zip(content[::2], content[1::2], strict=True))
             elif key == keys.batch(name) and kind == "hash":
@@ -101,12 +100,18 @@ class Snapshot:
                 taken.idempotency[name] = content
         return taken
 
-    def job(self, job_id: str) -> Job:
-        """Returns a job as a lookup shows it."""
+    def job(self, job_id: str, *, doubted: bool = False) -> Job:
+        """Returns a job as a lookup shows it.
+
+        Args:
+            job_id: Which.
+            doubted: Whether the next script will meet another server, and doubt everything.
+        """
         record = self.jobs[job_id]
+        doubt = doubted or record.get("epoch") != str(self.epoch)
         stopped = self.batches.get(record.get("batch", ""), {}).get("stopped", 0)
         fields = [each.encode(errors="surrogateescape") for item in record.items() for each in item]
-        return read_job(job_id, self.now, stopped=stopped, fields=fields)
+        return read_job(job_id, self.now, stopped=stopped, doubt=doubt, fields=fields)
 
     def waiting(self, lane: Lane) -> dict[str, list[str]]:
         """Returns the ids that wait on a lane, by batch."""
@@ -144,6 +149,8 @@ def problems(taken: Snapshot, *, strays: Collection[str] = (), touched: Collecti
         *(f"due holds {job_id} without a record" for job_id in taken.due if job_id not in taken.jobs),
         *(problem for lane in LANES for problem in _lane_problems(taken, lane, lane in touched)),
         *_batch_problems(taken),
+        *_asking_problems(taken),
+        *_ended_problems(taken),
     ]
 
 
@@ -202,4 +209,26 @@ def _batch_problems(taken: Snapshot) -> list[str]:
             # Final jobs that are older than the retention are counted, but gone.
             if counted < states[state] or (state not in FINAL and counted != states[state]):
                 found.append(f"the batch {batch} counts {counted} {state}, and there are {states[state]}")
+    return found
+
+
+def _asking_problems(taken: Snapshot) -> list[str]:
+    """Calls that aren't settled belong to jobs that haven't ended, and questions to those that are being sent."""
+    found: list[str] = []
+    for job_id, record in taken.jobs.items():
+        ask = json.loads(record.get("ask", "{}"))
+        if ask and record["state"] in FINAL:
+            found.append(f"{job_id} has ended as {record['state']}, and has calls that aren't settled")
+        if ask and not ask["first"] <= ask["last"]:
+            found.append(f"{job_id}'s unsettled calls end before they begin")
+    return found
+
+
+def _ended_problems(taken: Snapshot) -> list[str]:
+    """Who failed, or is unknown, is listed for people; an entry outlives its record until the next one is added."""
+    found: list[str] = []
+    for state, listed in taken.ended.items():
+        there = {job_id for job_id, record in taken.jobs.items() if record["state"] == state}
+        if there != listed & set(taken.jobs):
+            found.append(f"{sorted(there)} are {state}, and {sorted(listed)} are listed")
     return found

@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from smsq import QueueUnavailable, Settings, Sms, SmsQueue
+from smsq import QueueUnavailable, Settings, Sms, SmsQueue, ledger
 from smsq.candidate import Candidate
 from smsq.connection import CONNECTIONS
+from smsq.message import RULES_VERSION
 from smsq.options import options_of
-from smsq.queue import _enqueue_call
+from smsq.scripts import Call
 from smsq.states import State
 from tests.ledger.troubles import QUICK, SLOW, OwnServer, Provokes, heard
 from tests.support.wire import Wire
@@ -27,6 +28,12 @@ def stack() -> Iterator[ExitStack]:
     """What a trouble leaves to be cleaned up."""
     with ExitStack() as made:
         yield made
+
+
+def enqueue_call(queue: SmsQueue) -> Call[list[ledger.Accepted]]:
+    """An enqueue as a queue makes it, for whoever runs it with a limit of their own."""
+    new = Candidate.of(SMS, "k", queue.settings).new
+    return ledger.enqueue([new], options_of("normal", None, None, None, "ask"), RULES_VERSION)
 
 
 @pytest.mark.parametrize("provoke", [*QUICK, *SLOW])
@@ -84,7 +91,7 @@ def test_the_second_call_and_the_third_end_in_time_too(
     """Also where the first one had a connection that worked."""
     trouble = provoke(stack, own_server)
     queue = SmsQueue(trouble.url)
-    call = _enqueue_call([Candidate.of(SMS, "k", queue.settings)], options_of("normal", None, None, None, "ask"))
+    call = enqueue_call(queue)
     for _ in range(3):
         with pytest.raises(QueueUnavailable, match=trouble.reason):
             queue._sync.run(call, 0.2)
@@ -151,7 +158,7 @@ def test_a_pool_that_is_used_up_names_itself(own_server: OwnServer) -> None:
     """While others hold every connection, the next one hears why it waited in vain."""
     server = own_server()
     queue = SmsQueue(server.url)
-    call = _enqueue_call([Candidate.of(SMS, "k", queue.settings)], options_of("normal", None, None, None, "ask"))
+    call = enqueue_call(queue)
     server.signal(signal.SIGSTOP)
 
     async def in_a_loop() -> None:
@@ -185,7 +192,7 @@ def test_a_server_that_answers_slowly_is_given_up_in_time(own_server: OwnServer)
     with Wire(own_server().port) as wire:
         wire.delay(0.15)
         queue = SmsQueue(wire.redis_url)
-        call = _enqueue_call([Candidate.of(SMS, "k", queue.settings)], options_of("normal", None, None, None, "ask"))
+        call = enqueue_call(queue)
         with pytest.raises(QueueUnavailable, match="no answer in time"):
             queue._sync.run(call, 0.3)
 

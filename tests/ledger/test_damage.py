@@ -15,7 +15,7 @@ from smsq.job import Job, JobError
 from smsq.lanes import queue_name
 from smsq.ledger import Begun, NewJob, Options
 from smsq.states import State
-from tests.ledger.actor import DAY, IDS, LEASE, RESERVATION, RETENTION, Actor, message, outcome
+from tests.ledger.actor import DAY, IDS, LEASE, NONCE, POLICY, RESERVATION, Actor, message, outcome, told
 from tests.ledger.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -38,13 +38,15 @@ IN_A_HASH: dict[str, Damage] = {
     **{f"no {field}": without(field) for field in ("v", "state", "lane", "at")},
     **{
         f"{field} is abc": with_(field, "abc")
-        for field in ("v", "state", "lane", "at", "expires", "attempts", "waiters")
+        for field in ("v", "state", "lane", "at", "expires", "attempts", "waiters", "losses", "ask")
     },
+    "ask is half": with_("ask", '{"first":1}'),
+    "ask is a list": with_("ask", "[]"),
     **{
         f"{field} is empty": with_(field, "")
-        for field in ("v", "state", "lane", "at", "expires", "attempts", "waiters")
+        for field in ("v", "state", "lane", "at", "expires", "attempts", "waiters", "losses", "ask")
     },
-    **{f"{field} is negative": with_(field, "-5") for field in ("v", "at", "expires", "attempts", "waiters")},
+    **{f"{field} is negative": with_(field, "-5") for field in ("v", "at", "expires", "attempts", "waiters", "losses")},
     "one field is left": lambda client, key: client.eval(
         "redis.call('DEL', KEYS[1]); redis.call('HSET', KEYS[1], 'm0', 'x')", 1, key
     ),
@@ -89,7 +91,7 @@ def test_take_begin(act: Actor, damage: str) -> None:
     job_id, other = act.enqueue(key="k", batch_id="b"), act.enqueue()
     break_it(act, job_id, damage)
     assert set(act.take()) == {other} | (set() if damage in GONE else {job_id})
-    call = ledger.begin([job_id, other], "nonce", lease=LEASE, retention=RETENTION)
+    call = act.begin_call([job_id, other])
     first, second = act.run(call)
     assert (first, second.word) == (Begun("gone" if damage in GONE else "malformed"), "begun")
     assert damage in GONE or failed(act, job_id, damage)
@@ -106,7 +108,7 @@ def test_begin_of_a_job_that_is_being_sent(act: Actor, damage: str) -> None:
     job_id, other = act.in_state(State.SENDING), act.enqueue()
     act.take()
     before = break_it(act, job_id, damage)
-    call = ledger.begin([job_id, other], "nonce", lease=LEASE, retention=RETENTION)
+    call = act.begin_call([job_id, other])
     first, second = act.run(call)
     assert (first.word, second.word) == ("gone" if damage in GONE else "malformed", "begun")
     after = Snapshot.read(act.client)
@@ -123,7 +125,7 @@ def test_settle(act: Actor, damage: str, to: State) -> None:
     job_id, other = act.in_state(State.SENDING), act.in_state(State.SENDING)
     before = break_it(act, job_id, damage)
     settlements = [outcome(job_id, to), replace(outcome(other, State.SENT), ids=(7, 8, 1))]
-    assert act.run(ledger.settle(settlements, retention=RETENTION)) == ["gone", "settled"]
+    assert act.run(act.settle_call(*settlements)) == ["gone", "settled"]
     after = Snapshot.read(act.client)
     assert same_but_for(before, after, other)
     assert act.lookup(other).message_id == 7
@@ -150,11 +152,36 @@ def test_take_due(act: Actor, damage: str, state: State) -> None:
     before = break_it(act, job_id, damage)
     looked = act.take_due()
     after = Snapshot.read(act.client)
-    assert looked == ledger.Looked(None, 2, [(job_id, "parked")])
+    assert (looked.next_due, looked.entries, looked.events) == (None, 2, [(job_id, "parked")])
     assert act.client.hgetall(keys.PARKED) == {job_id: "gone" if damage in GONE else "malformed"}
     assert same_but_for(before, after, job_id, other)
     assert after.due == {}
     assert after.lists[keys.waiting("normal", "")] == [other]
+
+
+@damaged
+def test_answer(act: Actor, damage: str) -> None:
+    """Nothing is written of what can't be used, not even an end; answers in the same call are written down."""
+    job_id, other = (act.in_state(State.SENDING) for _ in range(2))
+    act.pass_time(LEASE)
+    act.take_due()
+    act.pass_time(10_000)
+    assert [each.job_id for each in act.take_due().questions] == [job_id, other]
+    before = break_it(act, job_id, damage)
+    answers = [replace(told(job_id, "found"), epoch=act.epoch), replace(told(other, "cant_tell"), epoch=act.epoch)]
+    assert act.run(ledger.answer(answers, POLICY)) == ["stale", "later"]
+    assert same_but_for(before, Snapshot.read(act.client), other)
+
+
+@damaged
+def test_renew(act: Actor, damage: str) -> None:
+    """Whoever holds it hears that the lease is gone; others are renewed."""
+    job_id, other = act.in_state(State.SENDING), act.in_state(State.SENDING)
+    act.pass_time(1000)
+    before = break_it(act, job_id, damage)
+    holds = [(job_id, NONCE), (other, NONCE)]
+    assert act.run(ledger.renew(holds, epoch=act.epoch, lease=LEASE)) == [-1, LEASE]
+    assert same_but_for(before, Snapshot.read(act.client), other)
 
 
 @damaged
@@ -213,7 +240,7 @@ def test_an_enqueue_into_a_batch_that_is_none_writes_nothing(act: Actor) -> None
     act.client.set(keys.batch("b"), "x")
     with pytest.raises(Exception, match="WRONGTYPE"):
         act.enqueue(batch_id="b")
-    assert act.client.keys("*") == [keys.batch("b")]
+    assert set(act.client.keys("*")) == {keys.batch("b"), keys.EPOCH}
 
 
 @pytest.mark.parametrize("state", [State.QUEUED, State.SENDING])

@@ -10,7 +10,7 @@ from smsq.errors import QueueUnavailable
 from smsq.ledger import Settlement
 from smsq.settings import Settings
 from smsq.states import State
-from tests.ledger.actor import DAY, LEASE, RESERVATION, RETENTION, Actor, outcome
+from tests.ledger.actor import DAY, NONCE, Actor, outcome
 from tests.ledger.snapshot import Snapshot
 from tests.support.server import Server
 
@@ -62,12 +62,12 @@ def test_what_is_accepted_goes_on_when_memory_is_full(own: Actor) -> None:
     own.look()
     assert own.purge("bulk").cancelled == 1
     own.pass_time(2 * DAY)
-    assert own.take_due().events == [(lost, "unknown")]
+    assert own.take_due().events == [(lost, "lost")]
     taken = own.look()
     states = {job_id: record["state"] for job_id, record in taken.jobs.items()}
     assert states == {
         sending: "sent",
-        lost: "unknown",
+        lost: "sending",
         put_off: "queued",
         scheduled: "cancelled",
         in_batch: "cancelled",
@@ -98,13 +98,13 @@ def test_what_a_job_costs(own: Actor) -> None:
     waiting = (used_memory(own) - empty) / JOBS
     for start in range(0, JOBS, 500):
         chunk = ids[start : start + 500]
-        own.run(ledger.take(500, ["bulk"], reservation=RESERVATION, retention=RETENTION))
-        own.run(ledger.begin(chunk, "nonce", lease=LEASE, retention=RETENTION))
+        own.take(500, ["bulk"])
+        own.run(own.begin_call(chunk))
         settlements = [
-            Settlement(job_id, "nonce", State.SENT, 1, ids=(number, number, 2), recipient="77010000001")
+            Settlement(job_id, NONCE, State.SENT, 1, ids=(number, number, 2), recipient="77010000001")
             for number, job_id in enumerate(chunk, 10**9 + start)
         ]
-        words = own.run(ledger.settle(settlements, retention=RETENTION))
+        words = own.run(own.settle_call(*settlements))
         assert set(words) == {"settled"}
     finished = (used_memory(own) - empty) / JOBS
     queue.close()

@@ -14,7 +14,7 @@ from smsq.ledger import NewJob, Options
 from smsq.scripts import Call
 from smsq.settings import Settings
 from smsq.states import State
-from tests.ledger.actor import LEASE, NONCE, RESERVATION, RETENTION, Actor, message, outcome
+from tests.ledger.actor import LEASE, RESERVATION, RETENTION, Actor, message, outcome, told
 from tests.support.server import Server
 from tests.support.wire import Wire
 
@@ -68,7 +68,7 @@ def begin(act: Actor) -> Call[Answer]:
     """A begin of a taken job."""
     job_id = act.enqueue()
     act.take()
-    return ledger.begin([job_id], NONCE, lease=LEASE, retention=RETENTION)
+    return act.begin_call([job_id])
 
 
 def cancel(act: Actor) -> Call[Answer]:
@@ -110,11 +110,11 @@ def test_begin_gives_the_same_token(act: Actor, server: Server, run: Runs) -> No
 
 
 @runs
-@pytest.mark.parametrize("to", [state for state in State if state not in (State.SENDING, State.CANCELLED)])
+@pytest.mark.parametrize("to", [state for state in State if state is not State.CANCELLED])
 def test_settle_writes_once(act: Actor, server: Server, run: Runs, to: State) -> None:
     """Settled, with the number of calls counted once."""
     job_id = act.in_state(State.SENDING)
-    call = ledger.settle([outcome(job_id, to, calls=3)], retention=RETENTION)
+    call = act.settle_call(outcome(job_id, to, calls=3))
     assert lose_first_answer(act, server, run, call) == ["settled"]
     job = act.lookup(job_id)
     assert (job.state, job.attempts) == (to, 3)
@@ -135,9 +135,9 @@ def test_cancel_and_watch_answer_as_the_first_time(
 def test_ids_that_were_taken_for_nobody_come_back(act: Actor, server: Server, run: Runs) -> None:
     """What the first run took waits one reservation: it is neither lost nor handed out twice."""
     ids = [act.enqueue() for _ in range(4)]
-    call = ledger.take(2, ["normal"], reservation=RESERVATION, retention=RETENTION)
+    call = act.take_call(2)
     taken = lose_first_answer(act, server, run, call)
-    assert [job_id for job_id, _ in taken.jobs] == ids[2:]
+    assert [job.id for job in taken.jobs] == ids[2:]
     act.pass_time(RESERVATION)
     act.take_due()
     assert sorted(act.take()) == ids
@@ -151,7 +151,7 @@ def test_what_is_done_stays_done(act: Actor, server: Server, run: Runs) -> None:
     assert lose_first_answer(act, server, run, ledger.untake([job_id])) == 0
     assert act.take() == [job_id]
     act.pass_time(RESERVATION)
-    assert lose_first_answer(act, server, run, ledger.take_due(10, retention=RETENTION)).entries == 0
+    assert lose_first_answer(act, server, run, act.due_call()).entries == 0
     assert lose_first_answer(act, server, run, ledger.purge("normal", 10, retention=RETENTION)).removed == 0
     assert act.lookup(job_id).state is State.CANCELLED
 

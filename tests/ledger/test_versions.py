@@ -2,6 +2,7 @@
 
 from smsq import keys, ledger
 from smsq.job import RECORD_VERSION
+from smsq.ledger.holding import LOOK_AGAIN
 from smsq.states import State
 from tests.ledger.actor import DAY, Actor, outcome
 from tests.ledger.snapshot import Snapshot
@@ -24,7 +25,8 @@ def test_a_newer_record_is_left_alone(act: Actor) -> None:
     assert not act.run(ledger.watch(job_id))
     assert act.run(ledger.untake([job_id])) == 0
     act.pass_time(DAY)
-    assert act.take_due() == ledger.Looked(ledger.LOOK_AGAIN, 1, [])
+    looked = act.take_due()
+    assert (looked.next_due, looked.entries, looked.events) == (LOOK_AGAIN, 1, [])
     taken = Snapshot.read(act.client)
     assert set(taken.due) == {job_id}
     moved = before.jobs[job_id] | {"at": str(int(before.jobs[job_id]["at"]) - DAY)}

@@ -63,13 +63,20 @@ def test_a_sent_job_is_received_started_and_succeeded(events: Events, queue: Sms
     assert (received["name"], received["args"], received["kwargs"]) == (TASK_NAME, "()", "{}")
 
 
-def test_a_refused_and_an_unknown_job_have_failed(events: Events, queue: SmsQueue, sandbox: Sandbox) -> None:
+def test_a_refused_job_has_failed(events: Events, queue: SmsQueue, sandbox: Sandbox) -> None:
     """The exception's words are the reason that a lookup gives."""
-    refused, unknown = send(queue, sandbox.recipient("no-route")), send(queue, sandbox.recipient("closed-accepted"))
+    refused = send(queue, sandbox.recipient("no-route"))
     assert "SmsNotSent" in last(events, refused, "task-failed")["exception"]
     assert "code 1: a field isn't valid" in last(events, refused, "task-failed")["exception"]
-    assert "SmsUnknown" in last(events, unknown, "task-failed")["exception"]
     assert events.story(refused) == ["task-received", "task-started", "task-failed"]
+
+
+def test_a_job_that_was_asked_about_ends_like_any_other(events: Events, queue: SmsQueue, sandbox: Sandbox) -> None:
+    """First a retry that says why nobody knows; when the gateway has been asked, its ids."""
+    job_id = send(queue, sandbox.recipient("closed-accepted"))
+    assert "SmsUnknown" in last(events, job_id, "task-retried")["exception"]
+    (message,) = sandbox.messages()
+    assert str(message["messageId"]) in last(events, job_id, "task-succeeded")["result"]
 
 
 def test_a_job_that_is_put_off_is_retried(events: Events, queue: SmsQueue, sandbox: Sandbox, server: Server) -> None:

@@ -1,4 +1,4 @@
--- Shared by every script: the clock, the keys, the record, and the only writers of `due`, of lanes and of `state`.
+-- Shared by every script: the keys, the record, and the only writers of `due`, of lanes and of `state`.
 --
 -- Invariant (rule 1), kept by every script: a job that isn't final is on its lane once, or has one entry in `due`;
 -- never both, never neither. So a job moves only through `to_lane`, `schedule` and `finish`.
@@ -13,18 +13,30 @@ local FINAL = {sent = true, failed = true, unknown = true, expired = true, cance
 local OPEN = {scheduled = true, queued = true, sending = true, retrying = true}
 local WAKES = 1000    -- waiters woken at most: one that asks with short limits registers again and again
 local DUE = 'smsq:due'
+local ENDED = 'smsq:ended:'
+local STORY = 40      -- lines of a job's timeline, which only a job with something out of the ordinary has
 
-local function clock()
-  local t = redis.call('TIME')
-  return t[1] * 1000 + math.floor(t[2] / 1000)
+-- A key of ours that somebody else has made something else of would stop every job that meets it: it is set aside
+-- under another name, for people to look at. What waited there is found by `sweep`.
+local function ours(key, kind)
+  local found = redis.call('TYPE', key).ok
+  if found ~= kind and found ~= 'none' then
+    redis.call('RENAME', key, 'smsq:aside:' .. key)
+    redis.call('HSET', 'smsq:parked', key, 'was a ' .. found .. '; it is smsq:aside:' .. key .. ' now')
+  end
+  return key
 end
+if not READS_ONLY then ours(DUE, 'zset') end
 
 local function job_key(id) return 'smsq:job:' .. id end
 local function batch_key(batch) return 'smsq:batch:' .. batch end
 
 -- A record's fields as a table, or nil and 'gone' | 'malformed' | 'newer'.
+--
+-- `doubt`: the record is from an earlier epoch, and the gateway hasn't been asked about the job in this one: what it
+-- says may be older than what was done (rule 18). `ask`: see `_asking`.
 local FIELDS = {'v', 'state', 'lane', 'batch', 'token', 'expires', 'attempts', 'key', 'waiters', 'message_id', 'rules',
-                'on_unknown', 'at'}
+                'on_unknown', 'at', 'epoch', 'ask', 'losses', 'twin'}
 local function read(id)
   local values = redis.pcall('HMGET', job_key(id), unpack(FIELDS))
   if values.err then return nil, 'malformed' end
@@ -36,11 +48,21 @@ local function read(id)
   if not (version and job.at and LANES[job.lane] and (OPEN[job.state] or FINAL[job.state])) then
     return nil, 'malformed'
   end
-  for _, number in ipairs({'expires', 'attempts', 'waiters', 'at'}) do
+  for _, number in ipairs({'expires', 'attempts', 'waiters', 'at', 'losses'}) do
     if job[number] and not job[number]:match('^%d+$') then return nil, 'malformed' end
     job[number] = tonumber(job[number])
   end
+  if job.ask then
+    local whole, ask = pcall(cjson.decode, job.ask)
+    if not (whole and type(ask) == 'table' and tonumber(ask.first) and tonumber(ask.last)) then
+      return nil, 'malformed'
+    end
+    job.ask = ask
+  end
+  job.asking = job.ask and job.ask.from and job.state == 'sending'
+  job.doubt = job.epoch ~= tostring(EPOCH.number)
   job.attempts = job.attempts or 0
+  job.losses = job.losses or 0
   job.batch = job.batch or ''
   return job
 end
@@ -71,7 +93,7 @@ local function read_message(key)
 end
 
 local function ring(lane)
-  local bell = 'smsq:bell:' .. lane
+  local bell = ours('smsq:bell:' .. lane, 'list')
   if redis.call('LLEN', bell) == 0 then redis.call('RPUSH', bell, '1') end
 end
 
@@ -79,13 +101,27 @@ end
 -- of the batch wait already: a batch that a foreign hand took off it would wait for ever.
 local function to_lane(lane, batch, ids, front)
   local push = front and 'LPUSH' or 'RPUSH'
+  local waiting, batches = ours('smsq:lane:' .. lane .. ':' .. batch, 'list'), ours('smsq:lane:' .. lane, 'list')
   redis.call('ZREM', DUE, unpack(ids))
-  redis.call(push, 'smsq:lane:' .. lane .. ':' .. batch, unpack(ids))
-  if not redis.call('LPOS', 'smsq:lane:' .. lane, batch) then redis.call(push, 'smsq:lane:' .. lane, batch) end
+  redis.call(push, waiting, unpack(ids))
+  if not redis.call('LPOS', batches, batch) then redis.call(push, batches, batch) end
   local turns = {}
   for i = 1, #ids do turns[i] = '1' end
-  redis.call('RPUSH', 'sms.' .. lane, unpack(turns))
+  redis.call('RPUSH', ours('sms.' .. lane, 'list'), unpack(turns))
   ring(lane)
+end
+
+-- Takes turns off what Flower counts. A message that somebody published there is none of ours: it is noted, not kept,
+-- as nobody knows whose number or text is in it.
+local function take_turns(lane, n)
+  local turns = redis.call('LPOP', ours('sms.' .. lane, 'list'), n) or {}
+  for _, turn in ipairs(turns) do
+    if turn ~= '1' then
+      redis.call('HINCRBY', 'smsq:counters', 'foreign_messages', 1)
+      redis.call('HSET', 'smsq:parked', 'message ' .. redis.sha1hex(turn):sub(1, 12),
+                 #turn .. ' bytes on sms.' .. lane .. ' that SmsQueue has not put there: dropped')
+    end
+  end
 end
 
 -- Enters a job in `due`: someone must look at it at that moment (Redis time, ms).
@@ -110,26 +146,33 @@ local function count(batch, from, to, now, retention)
   if open <= 0 then redis.call('PEXPIRE', key, retention) end
 end
 
+-- Adds a line to a job's timeline (`smsq why`): never a number, a text or a key.
+local function note(job, now, event, detail)
+  local story = redis.pcall('HGET', job_key(job.id), 'log')
+  local lines = {}
+  if type(story) == 'string' then
+    for line in story:gmatch('[^\n]+') do lines[#lines + 1] = line end
+  end
+  lines[#lines + 1] = now .. ' ' .. event .. (detail and ' ' .. detail:gsub('%c', ' '):sub(1, 120) or '')
+  if #lines > STORY then table.remove(lines, 2) end   -- how it began stays
+  redis.call('HSET', job_key(job.id), 'log', table.concat(lines, '\n'))
+end
+
 local function set_state(job, to, now, ...)
   redis.call('HSET', job_key(job.id), 'state', to, ...)
   if job.state ~= to then count(job.batch, job.state, to, now) end
   job.state = to
 end
 
--- What an end comes to. A job that was called again after a lost answer (`on_unknown` is 'resent') may be with the
--- gateway from its first call, so that it can't end as uncalled or refused: nobody knows (rules 15 and 22).
-local function ending(job, to)
-  return FINAL[to] and to ~= 'sent' and job.on_unknown == 'resent' and 'unknown' or to
-end
-
 -- Ends a job: out of `due`, kept for the retention, whoever waits is woken. An id that is still on a lane stays there
--- until `take` drops it. The idempotency key starts to age only now (rule 21).
+-- until `take` drops it. The idempotency key starts to age only now (rule 21). What failed or is unknown is listed for
+-- people (`ended.lua`), and another job of the same number, text and sender is free of it (`twins`).
 local function finish(job, to, now, retention, ...)
   local key = job_key(job.id)
   local from = job.state
-  to = ending(job, to)
   redis.call('ZREM', DUE, job.id)
   redis.call('HSET', key, 'state', to, 'done', now, ...)
+  redis.call('HDEL', key, 'ask')
   redis.call('PEXPIRE', key, retention)
   if job.key then redis.call('PEXPIRE', 'smsq:key:' .. job.key, retention) end
   if from ~= to then count(job.batch, from, to, now, retention) end
@@ -138,7 +181,13 @@ local function finish(job, to, now, retention, ...)
     redis.call('PEXPIRE', 'smsq:wake:' .. job.id, 60000)
     redis.call('HDEL', key, 'waiters')
   end
-  job.state = to
+  if to == 'failed' or to == 'unknown' then
+    redis.pcall('ZADD', ENDED .. to, now, job.id)
+    redis.pcall('ZREMRANGEBYSCORE', ENDED .. to, '-inf', now - retention)
+  end
+  if from == 'failed' or from == 'unknown' then redis.pcall('ZREM', ENDED .. from, job.id) end
+  if job.twin and to ~= 'unknown' then redis.pcall('SREM', 'smsq:twins:' .. job.twin, job.id) end
+  job.state, job.ask, job.asking = to, nil, nil
 end
 
 -- Puts aside what nobody can do anything with. A person looks at `smsq:parked`.
@@ -163,15 +212,16 @@ local function ended(job, now)
   return at and 'cancelled' or nil
 end
 
--- What a lookup answers: {id, now, when its batch was cancelled (ms) or 0, field, value, ...}. No fields where the key
--- is no record at all.
+-- What a lookup answers: {id, now, when its batch was cancelled (ms) or 0, 1 if it is in doubt else 0, field, value,
+-- ...}. No fields where the key is no record at all.
 local function look(id, now)
-  local answer = {id, now, 0}
+  local answer = {id, now, 0, 1}
   local record = redis.pcall('HGETALL', job_key(id))
   if record.err then return answer end
   for i = 1, #record, 2 do
-    answer[i + 3], answer[i + 4] = record[i], record[i + 1]
+    answer[i + 4], answer[i + 5] = record[i], record[i + 1]
     if record[i] == 'batch' then answer[3] = stopped(record[i + 1]) or 0 end
+    if record[i] == 'epoch' and record[i + 1] == tostring(EPOCH.number) then answer[4] = 0 end
   end
   return answer
 end

@@ -1,0 +1,180 @@
+"""What is due, the questions to the gateway about jobs whose calls aren't settled, and the sweep for what was lost."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, cast, get_args
+
+from smsq.ledger.holding import LOOK_AGAIN
+from smsq.scripts import Call, script
+
+AnswerWord = Literal["sent", "again", "expired", "cancelled", "failed", "later", "unknown", "stale"]
+ANSWER_WORDS: frozenset[str] = frozenset(get_args(AnswerWord))
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """When something is over, in milliseconds; and how often a job may lose its worker.
+
+    Attributes:
+        retention: Finished jobs are kept for that long.
+        lease: A begun job is its worker's for that long.
+        settling: After that time a call can't act any more, and lists show what it did (rule 25).
+        bound: The gateway accepts nothing later than that after a call.
+        limit: Asking gives up after that time.
+        losses: Workers that may die during a job's call.
+        give_up: Age at which a job that was put off again and again fails.
+    """
+
+    retention: int
+    lease: int
+    settling: int
+    bound: int
+    limit: int
+    losses: int
+    give_up: int
+
+
+class Look(NamedTuple):
+    """Who looks, and what for.
+
+    Attributes:
+        entries: Due entries at most.
+        questions: Questions to be given at most.
+        patience: Milliseconds that the answers may take.
+        nonce: The token of these questions.
+        worker: Whose heartbeat it is; '' for none.
+        heartbeat: What it says of itself, JSON.
+    """
+
+    entries: int
+    questions: int
+    patience: int
+    nonce: str
+    worker: str = ""
+    heartbeat: str = "{}"
+
+
+class Question(NamedTuple):
+    """A job that the gateway must be asked about.
+
+    Attributes:
+        job_id: The job.
+        message: Its message's JSON.
+        first: Redis time in ms of the earliest call that isn't settled.
+        attempts: Calls that the ledger knows of.
+        counts: Whether "absent" will be evidence.
+    """
+
+    job_id: str
+    message: bytes
+    first: int
+    attempts: int
+    counts: bool
+
+
+class Looked(NamedTuple):
+    """What a look at `due` found."""
+
+    next_due: int | None
+    """Milliseconds until the next entry is due, None if there is none."""
+    entries: int
+    """How many were looked at."""
+    events: list[tuple[str, str]]
+    """Job ids, each with 'lost', 'resend' or 'parked'."""
+    canary: tuple[int, str] | None
+    """messageId and recipient of the account's newest message that is known to exist."""
+    questions: list[Question]
+    held_back: dict[str, str]
+    """What holds jobs back, with the reason: ``circuit``, ``account`` (this worker's), ``pace``."""
+
+
+def take_due(look: Look, policy: Policy) -> Call[Looked]:
+    """Takes due entries, puts their jobs where they belong, and gives out the questions among them."""
+
+    def parse(answer: list[Any]) -> Looked:
+        told, asked, held = iter(answer[2]), iter(answer[4]), iter(answer[5])
+        canary = (int(answer[3][0]), answer[3][1].decode()) if answer[3] else None
+        return Looked(
+            None if answer[0] < 0 else int(answer[0]),
+            int(answer[1]),
+            [(job_id.decode(), what.decode()) for job_id, what in zip(told, told, strict=True)],
+            canary,
+            [
+                Question(job_id.decode(), message, int(first), int(attempts), counts == 1)
+                for job_id, message, first, attempts, counts in zip(asked, asked, asked, asked, asked, strict=True)
+            ],
+            {gate.decode(): reason.decode(errors="replace") for gate, reason in zip(held, held, strict=True)},
+        )
+
+    args: list[str | bytes | int | float] = [
+        look.entries, LOOK_AGAIN, policy.retention, policy.lease, look.questions, look.patience, look.nonce,
+        policy.settling, policy.bound, policy.limit, look.worker, look.heartbeat,
+    ]  # fmt: skip
+    return Call(script("take_due"), args, parse, confirm=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the gateway answered about a job.
+
+    Attributes:
+        job_id: The job.
+        token: The question's.
+        epoch: The one in which it was given.
+        word: ``found``, ``absent`` or ``cant_tell``.
+        reason: Why it can't tell, in a few words.
+        ids: messageId, campaignId and campaign status of each message found, oldest first.
+        recipient: Kept when the message goes; with ``found``.
+    """
+
+    job_id: str
+    token: str
+    epoch: int
+    word: Literal["found", "absent", "cant_tell"]
+    reason: str = ""
+    ids: tuple[tuple[int, int, int], ...] = ()
+    recipient: str = ""
+
+    def to_json(self) -> str:
+        """Returns what `answer.lua` reads."""
+        names = ("message_id", "campaign_id", "campaign_status")
+        given: dict[str, Any] = {
+            "id": self.job_id, "token": self.token, "epoch": self.epoch, "word": self.word, "reason": self.reason,
+        }  # fmt: skip
+        if self.ids:
+            given["matches"] = [
+                {name: str(number) for name, number in zip(names, ids, strict=True)} for ids in self.ids
+            ]
+            given["recipient"] = self.recipient
+        return json.dumps(given, separators=(",", ":"))
+
+
+def answer(told: Sequence[Told], policy: Policy) -> Call[list[AnswerWord]]:
+    """Writes down what the gateway answered; returns what became of each job (see `answer.lua`)."""
+
+    def parse(answers: list[bytes]) -> list[AnswerWord]:
+        return [cast("AnswerWord", word.decode()) for word in answers]
+
+    args: list[str | bytes | int | float] = [
+        policy.retention, policy.lease, policy.settling, policy.limit, policy.losses, policy.give_up,
+    ]  # fmt: skip
+    # An end that isn't "sent", and a call that follows, rest on it (rule 23).
+    return Call(script("answer"), [*args, *(each.to_json() for each in told)], parse, confirm=True)
+
+
+class Swept(NamedTuple):
+    """What a step of the slow sweep did: where to go on ('0': it has been everywhere), and job ids with what became."""
+
+    cursor: str
+    events: list[tuple[str, str]]
+
+
+def sweep(cursor: str, count: int) -> Call[Swept]:
+    """Looks through about ``count`` keys for jobs that are in neither a lane nor `due`, and puts them back."""
+
+    def parse(answer: list[Any]) -> Swept:
+        rest = iter(answer[1:])
+        return Swept(answer[0].decode(), [(a.decode(), b.decode()) for a, b in zip(rest, rest, strict=True)])
+
+    return Call(script("sweep"), [cursor, count], parse)

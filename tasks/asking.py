@@ -1,0 +1,119 @@
+"""Asks the gateway what became of calls that nobody has an answer to, and writes down what it says.
+
+The ledger decides when a question is put and what an answer comes to; the client of the gateway knows how to ask. Here
+the two meet: one round at a time in a process, for all jobs that are due.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import structlog
+from smsq.gateway.questions import Canary, Question, Reply, ask
+from structlog.typing import FilteringBoundLogger
+
+from smsq.errors import InvalidSms
+from smsq.ledger import Looked, Told
+from smsq.ledger.asking import AnswerWord
+from smsq.message import campaign_token, load
+from smsq.scripts import boot_time
+from tasks import identity
+from tasks.runtime import Runtime, Stopped
+
+log: FilteringBoundLogger = structlog.get_logger()
+
+#: Jobs that are asked about in one round.
+ROUND: Final = 500
+#: Seconds that a round may take; a job whose asker died in it is asked about again then.
+PATIENCE: Final = 120.0
+_MARGIN: Final = 15.0
+#: Under a rate limit a question goes out at most as often as each fifth call: sending isn't starved.
+_SHARE: Final = 5
+
+
+class Asker:
+    """The questions of one process.
+
+    Args:
+        process: The means.
+        tell: Hears what became of each job.
+    """
+
+    def __init__(self, process: Runtime, tell: Callable[[Told, AnswerWord], None]) -> None:
+        self._process = process
+        self._tell = tell
+        self._earliest = 0.0
+
+    async def ask(self, looked: Looked, token: str, epoch: int) -> None:
+        """Puts questions and writes the answers down.
+
+        Args:
+            looked: What the look at `due` gave: the questions, and the canary.
+            token: Theirs.
+            epoch: The epoch in which they were given.
+        """
+        process = self._process
+        questions, told = [], []
+        for each in looked.questions:
+            try:
+                sms = load(each.message)
+            except InvalidSms:
+                told.append(Told(each.job_id, token, epoch, "cant_tell", "the message can't be read"))
+                continue
+            mark = campaign_token(each.job_id) if process.settings.campaign_token else ""
+            questions.append(Question(each.job_id, sms.recipient, sms.text, sms.sender, mark, each.first / 1000))
+        recipients = {each.job_id: each.recipient for each in questions}
+        for reply in await self._replies(questions, Canary(*looked.canary) if looked.canary else None):
+            ids = tuple((match.message_id, match.campaign_id, match.campaign_status) for match in reply.matches)
+            recipient = recipients[reply.job_id]
+            told.append(Told(reply.job_id, token, epoch, reply.word, reply.reason, ids, recipient))
+        try:
+            words = await asyncio.gather(*map(process.answer, told))
+        except Stopped:
+            log.warning("ask.abandoned", reason="the worker stopped while Redis was away", count=len(told))
+            return
+        for each_told, word in zip(told, words, strict=True):
+            _log(each_told, word)
+            self._tell(each_told, word)
+
+    async def _replies(self, questions: Sequence[Question], canary: Canary | None) -> Sequence[Reply]:
+        if not questions:
+            return []
+        process = self._process
+        try:
+            async with asyncio.timeout(PATIENCE - _MARGIN):
+                return await ask(
+                    process.gateway,
+                    questions,
+                    canary,
+                    zone=process.zone,
+                    now=identity.known.redis_time(),
+                    permit=self._permit,
+                )
+        except TimeoutError:
+            return [Reply(each.job_id, "cant_tell", reason="the gateway took too long") for each in questions]
+
+    async def _permit(self) -> None:
+        """Waits for a moment of the common pace, of which questions have a share."""
+        pace, loop = self._process.pace, asyncio.get_running_loop()
+        await asyncio.sleep(max(0.0, self._earliest - loop.time()))
+        at = await pace.reserve()
+        self._earliest = loop.time() + _SHARE * pace.interval / 1000
+        await asyncio.sleep(max(0.0, at - boot_time()))
+
+
+def _log(told: Told, word: AnswerWord) -> None:
+    """One line for each job's end or way back, as after a call."""
+    fields: dict[str, Any] = {"job_id": told.job_id, "answer": told.word}
+    if told.reason:
+        fields["reason"] = told.reason
+    match word:
+        case "sent":
+            fields["message_id"], fields["campaign_id"], fields["status"] = told.ids[0]
+            log.info("job.sent", **fields)
+        case "again" | "expired" | "cancelled" | "failed":
+            log.info("job.surely_absent", becomes="queued" if word == "again" else word, **fields)
+        case "unknown":
+            log.warning("job.unknown", **fields)
+        case _:
+            log.debug("job.asked", becomes=word, **fields)
