@@ -16,6 +16,7 @@ from smsq.errors import InvalidSms
 from smsq.ledger import Looked, Told
 from smsq.ledger.asking import AnswerWord
 from smsq.message import campaign_token, load
+from smsq.privacy import mask_recipient
 from smsq.scripts import boot_time
 from tasks import identity
 from tasks.runtime import Runtime, Stopped
@@ -72,8 +73,9 @@ class Asker:
         except Stopped:
             log.warning("ask.abandoned", reason="the worker stopped while Redis was away", count=len(told))
             return
+        attempts = {each.job_id: each.attempts for each in looked.questions}
         for each_told, word in zip(told, words, strict=True):
-            _log(each_told, word)
+            _log(each_told, word, attempts[each_told.job_id])
             self._tell(each_told, word)
 
     async def _replies(self, questions: Sequence[Question], canary: Canary | None) -> Sequence[Reply]:
@@ -102,9 +104,11 @@ class Asker:
         await asyncio.sleep(max(0.0, at - boot_time()))
 
 
-def _log(told: Told, word: AnswerWord) -> None:
+def _log(told: Told, word: AnswerWord, attempt: int) -> None:
     """One line for each job's end or way back, as after a call."""
-    fields: dict[str, Any] = {"job_id": told.job_id, "answer": told.word}
+    fields: dict[str, Any] = {"job_id": told.job_id, "attempt": attempt, "answer": told.word}
+    if told.recipient:
+        fields["recipient"] = mask_recipient(told.recipient)
     if told.reason:
         fields["reason"] = told.reason
     match word:
@@ -114,6 +118,6 @@ def _log(told: Told, word: AnswerWord) -> None:
         case "again" | "expired" | "cancelled" | "failed":
             log.info("job.surely_absent", becomes="queued" if word == "again" else word, **fields)
         case "unknown":
-            log.warning("job.unknown", **fields)
+            log.warning("job.unknown", **{"reason": "the gateway could not say", **fields})
         case _:
             log.debug("job.asked", becomes=word, **fields)

@@ -51,7 +51,7 @@ class Pace:
         return wait
 
     async def reserve(self) -> float:
-        """Returns the next free moment, by `boot_time`; without a rate too, while the gateway wants to be left alone."""
+        """Returns the next free moment, by `boot_time`; without a rate too, while the gateway wants no calls."""
         while True:
             at = await self._next(None)
             if at >= 0:

@@ -102,9 +102,10 @@ async def _attempt(process: Runtime, hold: Hold, moment: float | None) -> tuple[
         try:
             if hold.job_id in revoked:
                 return NOT_CALLED  # it goes back to its lane, and Celery, who gets it there, revokes it
-            called = True
             permit, moment = process.pace.permit(moment), None
-            return await process.gateway.send_sms(form, start_by=hold.start_by, permit=permit)
+            outcome = await process.gateway.send_sms(form, start_by=hold.start_by, permit=permit)
+            called = True  # what the client raises, it raises before the first byte
+            return outcome
         finally:
             process.slots.release()
 

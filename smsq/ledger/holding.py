@@ -231,8 +231,7 @@ class Settlement:
         if self.to is State.SCHEDULED:
             given["at"] = self.at
         if self.heard:
-            given |= {"heard": self.heard.what, "wait": self.heard.wait}
-            given.setdefault("reason", self.heard.reason)
+            given |= {"heard": self.heard.what, "said": self.heard.reason, "wait": self.heard.wait}
         return json.dumps(given, separators=(",", ":"))
 
 

@@ -21,8 +21,8 @@ do
   if found[2] == server and number >= known then
     EPOCH = {number = number, started = tonumber(found[3] or NOW) or NOW}
   else
-    -- Its number is the time in seconds, so that a ledger that was emptied is newer than what anyone knows.
-    EPOCH = {number = math.max(math.max(number, known) + 1, math.floor(NOW / 1000)), started = NOW}
+    -- Its number is the time, so that a ledger that was emptied is newer than what anyone knows.
+    EPOCH = {number = math.max(number + 1, known + 1, NOW), started = NOW}
     if not READS_ONLY then
       redis.call('HSET', 'smsq:epoch', 'number', EPOCH.number, 'server', server, 'started', NOW)
     end

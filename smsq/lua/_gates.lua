@@ -70,19 +70,19 @@ local function hear(s, worker, after, now)
   local _, circuit_permit = closed(CIRCUIT)
   if s.heard == 'failing' then
     local failures = redis.call('HINCRBY', CIRCUIT, 'failures', 1)
-    if failures >= after then close(CIRCUIT, s.reason, now, circuit_permit == s.id) end
+    if failures >= after then close(CIRCUIT, s.said, now, circuit_permit == s.id) end
     return
   end
   if redis.call('EXISTS', CIRCUIT) == 1 then redis.call('DEL', CIRCUIT) end
   local _, permit = closed(gate)
   if s.heard == 'account' then
-    close(gate, s.reason, now, permit == s.id)
+    close(gate, s.said, now, permit == s.id)
   elseif s.heard == 'slow' then
     local _, factor = interval_of(1, now)
     local held = tonumber(redis.call('HGET', PACE, 'hold') or 0) or 0
     if held <= now then   -- those that were out together with it say the same: heard once
       redis.call('HSET', PACE, 'hold', now + s.wait, 'factor', math.min(8, factor * 2), 'factor_until', now + SLOWER,
-                 'reason', s.reason)
+                 'reason', s.said)
     end
   elseif permit then
     redis.call('DEL', gate)

@@ -80,6 +80,7 @@ local function begin(id)
       return {job.asking and 'asking' or how}
     end
     if job.doubt then
+      if tokens == '0' then register_twin(job, read_message(job_key(id))) end
       note(job, now, 'doubt', 'Redis may have forgotten a call')
       start_asking(job, now, job.at, now, 'queued')
       return {'asking'}

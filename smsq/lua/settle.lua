@@ -11,7 +11,7 @@
 --   sent: message_id, campaign_id, campaign_status (strings: Lua's numbers hold 53 bits), recipient
 --   others: code (optional), error (JSON text)     retrying: delay (ms), resends (true: the caller's wish to resend is
 --   used up)     scheduled: at (unix ms)
---   heard: well | failing | account | slow (with reason, and wait in ms): what the gates are to know of the last call
+--   heard: well | failing | account | slow (with said: the reason, and wait in ms): what the gates are to know of the last call
 -- Returns for each job one of
 --   'settled'   written, now or by an earlier run of the same
 --   'stale'     the record holds another token, or has moved on; nothing was written

@@ -160,7 +160,9 @@ async def test_each_call_gets_its_own_answer() -> None:
 
     async with RawGateway((answer_with_the_recipient,)) as gateway, open_client(gateway.url, connections=7) as client:
         recipients = range(77010000000, 77010000200)
-        calls = [client.send_sms({"recipient": str(recipient)}, start_by=lambda: float("inf")) for recipient in recipients]
+        calls = [
+            client.send_sms({"recipient": str(recipient)}, start_by=lambda: float("inf")) for recipient in recipients
+        ]
         outcomes = await asyncio.gather(*calls)
         assert [outcome.message_id for outcome in outcomes] == list(recipients)
         assert gateway.connections <= 7

@@ -1,6 +1,7 @@
 """Whoever acts on a ledger in a test: the scripts, with arguments that most tests don't care about filled in."""
 
 import itertools
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, TypeVar
@@ -9,7 +10,7 @@ from smsq import keys, ledger
 from smsq.connection import SyncRunner
 from smsq.job import Job, JobError
 from smsq.lanes import LANES, Lane
-from smsq.ledger import Begun, Look, NewJob, Options, Policy, Settlement, SettleWord, Told
+from smsq.ledger import Begun, Look, NewJob, Options, Policy, Question, Settlement, SettleWord, Told
 from smsq.ledger.asking import AnswerWord
 from smsq.scripts import Call
 from smsq.states import State
@@ -54,6 +55,7 @@ class Actor:
     client: "redis.Redis"
     runner: SyncRunner
     _ids: "itertools.count[int]" = field(default_factory=itertools.count)
+    _message_ids: "itertools.count[int]" = field(default_factory=lambda: itertools.count(900_000))
 
     def run(self, call: Call[T]) -> T:
         """Runs a script."""
@@ -73,6 +75,34 @@ class Actor:
         """Makes an id of the documented form."""
         return f"{next(self._ids):020d}".translate(str.maketrans("0123456789", "abcdefghij"))
 
+    # -- asking
+
+    def lose(self, job_id: str, nonce: str = NONCE, *, tokens: bool = True) -> str:
+        """Calls the gateway for a waiting job and loses the answer: the job is asked about. Returns its id."""
+        self.start(job_id, nonce, tokens=tokens)
+        assert self.settle(outcome(job_id, State.SENDING, token=nonce)) == "settled"
+        return job_id
+
+    def send_another(self) -> int:
+        """Has the gateway accept a new message, and returns its messageId: it is the canary now."""
+        nonce, message_id = self.new_id(), next(self._message_ids)
+        job_id = self.enqueue(lane="urgent", text=nonce)
+        assert self.take(lanes=["urgent"]) == [job_id]
+        assert self.begin(job_id, nonce).word == "begun"
+        assert self.settle(replace(outcome(job_id, State.SENT, token=nonce), ids=(message_id, message_id, 2))) == "settled"
+        return message_id
+
+    def question(self, job_id: str, token: str = ASKED, policy: Policy = POLICY) -> Question | None:
+        """Lets the next question about a job be due now, and returns it, if it is put."""
+        assert self.client.zadd(keys.DUE, {job_id: 0}, xx=True, ch=True) == 1, "it waits in `due`"
+        looked = self.take_due(token=token, policy=policy)
+        return next((each for each in looked.questions if each.job_id == job_id), None)
+
+    def absent(self, job_id: str, token: str = ASKED, policy: Policy = POLICY) -> AnswerWord:
+        """Puts the question about a job, and answers that the gateway doesn't have it."""
+        assert self.question(job_id, token, policy) is not None
+        return self.answer(told(job_id, "absent", token=token), policy)
+
     # -- a job in each state
 
     def enqueue(
@@ -85,11 +115,12 @@ class Actor:
         delay: int | None = None,
         expires_in: int | None = None,
         on_unknown: Literal["ask", "resend"] = "ask",
+        text: str = "",
     ) -> str:
         """Enqueues a job, ``delay`` ms from now, and returns its id."""
         send_at = None if delay is None else Snapshot.read(self.client).now + delay
         options = Options(lane, batch_id, send_at, expires_in, on_unknown)
-        [answer] = self.run(ledger.enqueue([NewJob(self.new_id(), message(), key, content)], options, 1))
+        [answer] = self.run(ledger.enqueue([NewJob(self.new_id(), message(text), key, content)], options, 1))
         assert isinstance(answer, Job)
         return answer.id
 
@@ -229,9 +260,9 @@ class Actor:
         return job_id
 
 
-def message() -> str:
+def message(text: str = "") -> str:
     """What these jobs' records hold as their message; longer than one of its fields."""
-    return '{"recipient":"77010000001","text":"' + "Қазақстан " * 10 + '"}'
+    return json.dumps({"recipient": "77010000001", "text": text + "Қазақстан " * 10}, ensure_ascii=False)
 
 
 def outcome(job_id: str, to: State, *, token: str = NONCE, calls: int = 1) -> Settlement:

@@ -9,6 +9,12 @@ from tests.ledger.entries import BOUND, GIVE_UP, LEASE, LIMIT, LOSSES, PATIENCE,
 from tests.ledger.model import Model
 
 
+#: What `answer` says of a job that has ended uncalled.
+ENDS: dict[State, AnswerWord] = {
+    State.EXPIRED: "expired", State.CANCELLED: "cancelled", State.FAILED: "failed",
+}  # fmt: skip
+
+
 @dataclass
 class AskingModel(Model):
     """The whole ledger as it should be."""
@@ -107,4 +113,4 @@ class AskingModel(Model):
             becomes = State.FAILED
         job.ask, job.epoch = None, self.epoch
         self.move(job, becomes, None)
-        return "again" if becomes is State.QUEUED else "ended"
+        return ENDS.get(becomes, "again")

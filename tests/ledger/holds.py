@@ -59,13 +59,14 @@ class Hold:
         in_time = now < self.deadline and (self.expires is None or now < self.expires)
         return not self.dead and not self.settled and in_time and (not self.calls or self.calls[-1] == "try_again")
 
-    def settlement(self, to: State, now: int, in_units: int = 0, heard: Heard | None = None) -> Settlement:
+    def settlement(self, to: State, now: int, at: int = 0, delay: int = 0, heard: Heard | None = None) -> Settlement:
         """Returns a settlement in the worker's name.
 
         Args:
             to: What becomes of the job.
             now: The moment, in units.
-            in_units: When it is to be looked at again.
+            at: When it is to be looked at again, in Redis's time, ms.
+            delay: The same, ms from now.
             heard: What the last call said of the gateway.
         """
         return Settlement(
@@ -78,7 +79,8 @@ class Hold:
             ids=(self.message_id, self.message_id * 10, 2) if to is State.SENT else None,
             recipient="77010000001",
             error=None if to is State.SENT else JobError("a reason"),
-            delay=in_units * UNIT,
+            delay=delay,
+            at=at,
             resends=to is State.RETRYING and self.calls[-1].startswith("lost"),
             heard=heard,
         )
@@ -103,21 +105,21 @@ _HEARD = {
 }
 
 
-def settlement_for(hold: Hold, choice: int, now: int) -> tuple[Settlement, int]:
+def settlement_for(hold: Hold, choice: int, now: int, redis_now: int) -> tuple[Settlement, int]:
     """Returns what a worker says of a job, and in how many units it is to be looked at.
 
     Args:
         hold: The job, begun.
         choice: Picks among what fits the last call's outcome.
         now: The moment, in units.
+        redis_now: The same, in Redis's time, ms.
     """
-    outcome = hold.calls[-1].split("_later")[0] if hold.calls else "none"
+    outcome = hold.calls[-1] if hold.calls else "none"
     if outcome.startswith("lost"):
         outcome = "resend" if hold.resend else "lost"
     becomes, heard = _BECOMES[outcome], _HEARD[outcome]
-    in_units = choice % 4
-    settlement = hold.settlement(becomes[choice % len(becomes)], now, in_units, heard[choice % len(heard)])
-    return settlement, in_units
+    to, delay = becomes[choice % len(becomes)], choice % 4 * UNIT
+    return hold.settlement(to, now, redis_now + delay, delay, heard[choice % len(heard)]), choice % 4
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from pathlib import Path
 from typing import TypeVar
 
 from hypothesis.stateful import RuleBasedStateMachine, invariant
@@ -14,16 +15,18 @@ from smsq.ledger import NewJob, Options, Settlement
 from smsq.scripts import Call
 from smsq.settings import Settings
 from smsq.states import FINAL, TRANSITIONS, State
-from tests.ledger.holds import Hold
-from tests.ledger.model import LEASE, RESERVATION, RETENTION, UNIT, Entry, Model
-from tests.ledger.snapshot import Snapshot, advance, problems
+from tests.ledger.asking_model import AskingModel
+from tests.ledger.entries import CIRCUIT_AFTER, LEASE, RESERVATION, RETENTION, UNIT, Ask, Entry
+from tests.ledger.gateway_model import Gateway
+from tests.ledger.holds import Hold, Inquiry
+from tests.ledger.snapshot import Snapshot, advance, ask_of, problems
 from tests.support.server import Server
 
 T = TypeVar("T")
 
-#: Outcomes of a call after which the gateway certainly doesn't have the message.
-CERTAIN = frozenset({"refused", "try_again"})
+WORKERS = ("A", "B")
 _DIGITS_TO_LETTERS = str.maketrans("0123456789", "abcdefghij")
+_SOFTEN = (Path(__file__).parent / "soften.lua").read_text(encoding="utf-8")
 
 
 class LedgerSteps(RuleBasedStateMachine):
@@ -34,41 +37,28 @@ class LedgerSteps(RuleBasedStateMachine):
         self.client = server.client()
         self.client.flushdb()
         self.runner = SyncRunner(Settings.load(redis_url=server.url).address)
-        self.model = Model()
+        self.model = AskingModel()
+        self.gateway = Gateway()
         self.numbers = itertools.count()
-        self.message_ids = itertools.count(98)  # across the border between two keys of the index
         self.snapshot = Snapshot.read(self.client)
-        self.enqueued: list[tuple[list[Entry], Call[list[ledger.Accepted]]]] = []
-        self.hints: dict[str, list[str]] = {"A": [], "B": []}
-        self.nonces: list[tuple[list[str], str]] = []
+        self.epochs: dict[int, int] = {0: 0}
+        self.enqueued: list[tuple[list[Entry], Options, int]] = []
+        self.resending: set[str] = set()
+        self.hints: dict[str, list[str]] = {worker: [] for worker in WORKERS}
+        self.nonces: list[tuple[str, list[str], str, int]] = []
         self.holds: list[Hold] = []
+        self.inquiries: list[Inquiry] = []
         self.strays: set[str] = set()
-        self.agreed = False
         self.touched: set[Lane] = set()
+        self.agreed = False
 
     def ask(self, call: Call[T]) -> T:
-        """Runs a script as the product does."""
+        """Runs a script that writes, as the product does."""
         self.agreed = False
-        return self.runner.run(call, 10)
-
-    def teardown(self) -> None:
-        """Lets healthy workers finish what was accepted: nothing may be left over."""
-        try:
-            for _ in range(10):
-                if not self.agreed or all(job.final for job in self.model.jobs.values()):
-                    return
-                self.pass_time(LEASE)
-                self.take_due(1000)
-                self.take("A", 1000, list(LANES))
-                self.begin("A", list(dict.fromkeys(self.hints["A"])))
-                for hold in [each for each in self.holds if not each.settled and each.may_call(self.model.now)]:
-                    self.call(hold, "accepted")
-                    self.settle(hold, hold.sent())
-                self.agrees()
-            raise AssertionError("accepted, and never ended")
-        finally:
-            self.runner.close()
-            self.client.close()
+        self.model.fresh()
+        answer = self.runner.run(call, 10)
+        self.epochs.setdefault(self.model.epoch, self.runner.known.epoch)
+        return answer
 
     # -- producers
 
@@ -82,26 +72,37 @@ class LedgerSteps(RuleBasedStateMachine):
             None if expires_in is None else expires_in * UNIT,
             "resend" if first.resend else "ask",
         )
-        new = [NewJob(each.id, message_of(each.id), each.key, each.content) for each in entries]
-        call = ledger.enqueue(new, options, 1)
+        self.model.fresh()
         for each in entries:
             each.expires = None if expires_in is None else self.model.now + expires_in
             if send_at is not None and send_at > 0:
                 each.state, each.due = State.SCHEDULED, self.model.now + send_at
-        self.enqueued.append((entries, call))
-        self.check_enqueue(entries, call)
+            if each.resend:
+                self.resending.add(each.id)
+        self.enqueued.append((entries, options, self.model.epoch))
+        self.check_enqueue(entries, options)
 
-    def check_enqueue(self, entries: list[Entry], call: Call[list[ledger.Accepted]]) -> None:
-        """Runs an enqueue, for the first time or again."""
-        answers = self.ask(call)
+    def check_enqueue(self, entries: list[Entry], options: Options, *, forgotten: bool = False) -> None:
+        """Runs an enqueue, for the first time or again.
+
+        Args:
+            entries: The jobs.
+            options: What they have in common.
+            forgotten: Whether their keys were handed over in an earlier epoch.
+        """
+        tried = 10 * RETENTION * UNIT if forgotten else ""
+        new = [NewJob(each.id, message_of(each.id), each.key, each.content, each.key and tried) for each in entries]
+        answers = self.ask(ledger.enqueue(new, options, 1))
         assert len(answers) == len(entries) or isinstance(answers[-1], ledger.Conflict), "only a conflict ends it early"
         for each, answer in zip(entries, answers, strict=False):
-            word, about = self.model.enqueue(each)
+            word, about = self.model.enqueue(each, forgotten=forgotten)
             if word == "conflict":
                 assert answer == ledger.Conflict(about.id)
             else:
                 assert isinstance(answer, Job)
-                assert (answer.id, answer.state) == (about.id, self.model.visible(about))
+                stopped = word == "accepted" and about.batch and self.model.batches[about.batch].stopped is not None
+                assert answer.id == about.id
+                assert answer.state == (State.CANCELLED if stopped else self.model.visible(about))
 
     def new_id(self) -> str:
         """Makes an id of the documented form."""
@@ -112,15 +113,22 @@ class LedgerSteps(RuleBasedStateMachine):
     def take(self, worker: str, count: int, lanes: list[Lane]) -> None:
         """Takes ids: as many as there are, the first lane's first, each batch's in their order."""
         before = self.snapshot
-        taken = self.ask(ledger.take(count, lanes, reservation=RESERVATION * UNIT, retention=RETENTION * UNIT))
+        call = ledger.take(
+            count,
+            lanes,
+            reservation=RESERVATION * UNIT,
+            retention=RETENTION * UNIT,
+            lease=LEASE * UNIT,
+            worker=worker,
+            interval=0,
+        )
+        taken = self.ask(call)
         after = Snapshot.read(self.client)
-        for job in self.model.jobs.values():
-            if job.on_lane and after.jobs[job.id]["state"] in FINAL:
-                assert self.model.end(job), "ended in the middle of its life"
-                assert job.lane in lanes or job.id in self.strays
-                self.model.finish_as_ended(job)
-        for job_id, lane in taken.jobs:
+        room, back = self.model.room(worker, count)
+        self._met_on_lanes(after, lanes)
+        for job_id, lane, moment in taken.jobs:
             job = self.model.jobs[job_id]
+            assert moment == 0
             assert lane in lanes
             assert lane == job.lane or job_id in self.strays
             if job.final:
@@ -128,35 +136,59 @@ class LedgerSteps(RuleBasedStateMachine):
             else:
                 assert self.model.end(job) is not State.CANCELLED or job_id in self.strays
                 self.model.reserve(job_id)
-        self._check_order(before, taken.jobs)
-        assert taken.left == any(after.ring(lane) for lane in lanes)
-        for number, lane in enumerate(lanes):
-            later = {each for _, each in taken.jobs} & set(lanes[number + 1 :])
-            if len(taken.jobs) < count or later:
+        ids = [job.id for job in taken.jobs]
+        if ids:
+            self.model.permit(worker, ids[0])
+        assert units(taken.come_back) == back
+        open_lanes = [lane for lane in lanes if not self.model.paused & {"all", lane}]
+        assert {job.lane for job in taken.jobs} <= set(open_lanes)
+        assert len([job_id for job_id in ids if job_id not in self.strays]) <= room
+        self._check_order(before, ids)
+        assert taken.left == any(after.ring(lane) for lane in open_lanes)
+        for number, lane in enumerate(open_lanes):
+            later = {job.lane for job in taken.jobs} & set(open_lanes[number + 1 :])
+            if len(ids) < room or later:
                 assert not [job.id for job in self.model.jobs.values() if job.on_lane and job.lane == lane]
-        self.hints[worker] += [job_id for job_id, _ in taken.jobs]
+        self.hints[worker] += ids
 
-    def _check_order(self, before: Snapshot, taken: list[tuple[str, Lane]]) -> None:
-        order = [job_id for job_id, _ in taken if job_id not in self.strays]
+    def _met_on_lanes(self, after: Snapshot, lanes: list[Lane]) -> None:
+        """Jobs that waited and have ended: whoever met them wrote that down, or has the gateway asked."""
+        for job in [job for job in self.model.jobs.values() if job.on_lane]:
+            if after.jobs[job.id]["state"] != State.QUEUED:
+                assert self.model.end(job), "ended in the middle of its life"
+                assert job.lane in lanes or job.id in self.strays
+                self.model.finish_as_ended(job)
+
+    def _check_order(self, before: Snapshot, taken: list[str]) -> None:
+        order = [job_id for job_id in taken if job_id not in self.strays]
         for ids in before.lists.values():
             assert [each for each in ids if each in order] == [each for each in order if each in ids]
 
     def begin(self, worker: str, job_ids: list[str]) -> None:
-        """Begins jobs under a new nonce."""
-        nonce = f"nonce{next(self.numbers)}"
-        if job_ids:
-            self.nonces.append((job_ids, nonce))
+        """Begins jobs under a new nonce; once more, if the ledger's epoch is another than was known."""
         self.hints[worker] = [each for each in self.hints[worker] if each not in job_ids]
-        for job in self.check_begin(job_ids, nonce):
-            assert job.due is not None
-            self.holds.append(Hold(worker, job, nonce, job.due))
+        while job_ids:
+            nonce, epoch = f"nonce{next(self.numbers)}", self.model.epoch
+            self.nonces.append((worker, job_ids, nonce, epoch))
+            for job in self.check_begin(worker, job_ids, nonce, epoch):
+                self.holds.append(Hold.of(worker, job, epoch, self.epochs[epoch], self.model.now))
+            if epoch == self.model.epoch:
+                return
 
-    def check_begin(self, job_ids: list[str], nonce: str) -> list[Entry]:
+    def check_begin(self, worker: str, job_ids: list[str], nonce: str, epoch: int) -> list[Entry]:
         """Runs a begin, for the first time or again; returns the jobs that are begun."""
-        expected = [self.model.begin(job_id, nonce) for job_id in job_ids]
+        self.model.fresh()
+        expected = [self.model.begin(job_id, nonce, epoch, worker) for job_id in job_ids]
+        call = ledger.begin(
+            job_ids,
+            nonce,
+            epoch=self.epochs[epoch],
+            lease=LEASE * UNIT,
+            retention=RETENTION * UNIT,
+            worker=worker,
+        )
         begun: list[Entry] = []
-        answers = self.ask(ledger.begin(job_ids, nonce, lease=LEASE * UNIT, retention=RETENTION * UNIT))
-        for (word, job), answer in zip(expected, answers, strict=True):
+        for (word, job), answer in zip(expected, self.ask(call), strict=True):
             assert answer.word == word
             if word == "begun":
                 assert job is not None
@@ -165,42 +197,42 @@ class LedgerSteps(RuleBasedStateMachine):
                 assert units(answer.lease_left) == self.model.left(job.due)
                 assert units(answer.expires_left) == (job.expires and max(0, job.expires - self.model.now))
                 assert answer.on_unknown == ("resend" if job.resend else "resent" if job.resent else "ask")
+                assert answer.unsettled == (job.ask is not None)
                 begun.append(job)
         return begun
 
-    def call(self, hold: Hold, outcome: str) -> None:
-        """Calls the gateway. That's what everything is about: it must not get a message twice."""
-        job = hold.job
+    def call(self, hold: Hold, outcome: str, delay: int = 0) -> None:
+        """Calls the gateway. That's what everything is about: it must not get a message twice.
+
+        Args:
+            hold: For what.
+            outcome: What it comes to.
+            delay: Units until the gateway's list shows the message.
+        """
         # A caller who prefers two messages to none gets one more call, and no second one.
-        unsettled = [earlier for earlier in job.calls if earlier not in CERTAIN]
-        assert len(unsettled) <= int(job.resent), "called twice"
-        assert job.state not in (State.EXPIRED, State.CANCELLED), "called after its end"
-        job.calls.append(outcome)
+        before = self.gateway.has(hold.job_id)
+        assert before <= int(hold.job_id in self.resending), "the gateway gets a message twice"
         hold.calls.append(outcome)
-        if outcome.endswith("accepted"):
-            hold.message_id = next(self.message_ids)
+        message_id = self.gateway.call(hold.job_id, outcome, delay, self.model.now)
+        if outcome == "accepted":
+            hold.message_id = message_id
 
     def settle(self, hold: Hold, settlement: Settlement, in_units: int = 0) -> None:
         """Settles a job that this hold has begun."""
         hold.settled, hold.in_units = settlement, in_units
-        self.check_settle(settlement, in_units)
+        self.check_settle(hold.worker, settlement, hold.epoch, in_units)
 
-    def check_settle(self, settlement: Settlement, in_units: int = 0) -> None:
+    def check_settle(self, worker: str, settlement: Settlement, epoch: int, in_units: int = 0) -> None:
         """Runs a settle, for the first time or again."""
-        [word] = self.ask(ledger.settle([settlement], retention=RETENTION * UNIT))
-        assert word == self.model.settle(settlement, in_units=in_units)
-
-    # -- dispatcher and time
-
-    def take_due(self, limit: int) -> None:
-        """Looks at what is due, oldest first."""
-        ids = [job_id for job_id, at in self.snapshot.due.items() if at <= self.snapshot.now][:limit]
-        looked = self.ask(ledger.take_due(limit, retention=RETENTION * UNIT))
-        heard = [(job_id, self.model.look(job_id)) for job_id in ids]
-        assert looked.entries == len(ids)
-        assert looked.events == [(job_id, what) for job_id, what in heard if what]
-        due = [max(job.due, self.model.now) for job in self.model.jobs.values() if job.due is not None]
-        assert units(looked.next_due) == (min(due) - self.model.now if due else None)
+        call = ledger.settle(
+            [settlement],
+            retention=RETENTION * UNIT,
+            lease=LEASE * UNIT,
+            worker=worker,
+            circuit_after=CIRCUIT_AFTER,
+        )
+        [word] = self.ask(call)
+        assert word == self.model.settle(settlement, epoch=epoch, worker=worker, in_units=in_units)
 
     def pass_time(self, count: int) -> None:
         """Lets time pass."""
@@ -226,14 +258,18 @@ class LedgerSteps(RuleBasedStateMachine):
         """Returns whether any job is on a lane."""
         return any(job.on_lane for job in self.model.jobs.values())
 
+    def asking(self) -> bool:
+        """Returns whether the gateway is being asked about any job."""
+        return any(job.asking for job in self.model.jobs.values())
+
     def callable(self) -> list[Hold]:
         """Returns what may be called for."""
         return [hold for hold in self.holds if hold.may_call(self.model.now)]
 
     def late_begins(self) -> list[Hold]:
         """Returns settled holds whose jobs somebody has taken again; a record knows its last token only."""
-        settled = [hold for hold in self.holds if hold.settled and hold.token == hold.job.token]
-        return [hold for hold in settled if hold.job.state is State.QUEUED and hold.job.due]
+        taken = {job.id: job.token for job in self.model.jobs.values() if job.state is State.QUEUED and job.due}
+        return [hold for hold in self.holds if hold.settled and taken.get(hold.job_id) == hold.token]
 
     def unsettled(self) -> list[Hold]:
         """Returns what live workers have begun and not settled."""
@@ -244,6 +280,7 @@ class LedgerSteps(RuleBasedStateMachine):
     @invariant()
     def agrees(self) -> None:
         """The ledger is sound, and what it holds is what the model holds."""
+        self.client.eval(_SOFTEN, 0, UNIT, keys.CIRCUIT, *map(keys.worker_gate, WORKERS))
         self.snapshot = taken = Snapshot.read(self.client)
         on_lists = {job_id for key, ids in taken.lists.items() if key.startswith(keys.ring("")) for job_id in ids}
         self.strays &= on_lists
@@ -252,6 +289,7 @@ class LedgerSteps(RuleBasedStateMachine):
         assert set(taken.jobs) == set(self.model.jobs)
         for job in self.model.jobs.values():
             self._check_job(job)
+            self._check_promise(job)
         assert taken.idempotency == {key: f"{job.id} {job.content}" for key, job in self.model.keys.items()}
         assert set(taken.batches) == set(self.model.batches)
         for name, batch in self.model.batches.items():
@@ -260,10 +298,13 @@ class LedgerSteps(RuleBasedStateMachine):
             assert counted == {state: batch.counts()[state] for state in State}
             assert ("stopped" in record) == (batch.stopped is not None)
             assert (taken.ttl[keys.batch(name)] >= 0) == (batch.closed is not None)
+        if self.model.canary is not None and not self.model.changed:
+            assert units(taken.canary[1] - taken.now) == self.model.canary - self.model.now
         self.agreed = True
 
     def _check_job(self, job: Entry) -> None:
-        record, shown = self.snapshot.jobs[job.id], self.snapshot.job(job.id)
+        record = self.snapshot.jobs[job.id]
+        shown = self.snapshot.job(job.id, doubted=self.model.changed)
         due = self.snapshot.due.get(job.id)
         assert record["state"] == job.state
         assert units(None if due is None else due - self.snapshot.now) == self.model.left(job.due)
@@ -271,10 +312,40 @@ class LedgerSteps(RuleBasedStateMachine):
         assert (shown.state, shown.message_id) == (self.model.visible(job), job.message_id)
         assert ("m0" in record) == (job.state is not State.SENT)
         assert len(self.snapshot.lists.get(keys.wake(job.id), [])) == job.woken
+        assert self._ask_in(record) == job.ask
         was, job.stored = job.stored, job.state
         assert was in (None, job.state) or job.state in TRANSITIONS[was], f"{was} became {job.state}"
         was, job.shown = job.shown, shown.state
         assert was not in FINAL or shown.state in (was, State.SENT), f"the end {was} became {shown.state}"
+
+    def _ask_in(self, record: dict[str, str]) -> Ask | None:
+        """Reads a record's unsettled calls into the model's form."""
+        ask = ask_of(record)
+        if not ask:
+            return None
+
+        def moment(name: str) -> int | None:
+            at = ask.get(name)
+            return None if at is None else self.model.now + math.ceil((at - self.snapshot.now) / UNIT)
+
+        return Ask(
+            moment("first") or 0,
+            moment("last") or 0,
+            State(ask.get("becomes", State.QUEUED)),
+            moment("from"),
+            ask.get("token", ""),
+            bool(ask.get("counts")),
+            moment("absent"),
+            bool(ask.get("empty")),
+            State(ask["said"]) if "said" in ask else None,
+        )
+
+    def _check_promise(self, job: Entry) -> None:
+        """What a job has come to is true: sent with its own message, or certainly not with the gateway."""
+        if job.state is State.SENT:
+            assert job.message_id in [message.id for message in self.gateway.messages[job.id]]
+        if job.state in (State.FAILED, State.EXPIRED, State.CANCELLED):
+            assert not self.gateway.has(job.id), f"the gateway has a job that ended as {job.state}"
 
 
 def message_of(job_id: str) -> str:

@@ -71,6 +71,11 @@ class Model:
         """Returns the units until a moment."""
         return None if moment is None else moment - self.now
 
+    @property
+    def next_epoch(self) -> int:
+        """The epoch in which the next script that writes will find itself."""
+        return self.epoch + self.changed
+
     # -- moving
 
     def fresh(self) -> None:
@@ -238,19 +243,19 @@ class Model:
 
     def settle(self, settlement: Settlement, *, epoch: int, worker: str, in_units: int = 0) -> str:
         """Settles a job; ``in_units`` is when it is due, for what waits. Returns the script's word."""
-        self._hear(settlement, worker)
         job = self.jobs.get(settlement.job_id)
         if not job:
             return "gone"
         if settlement.to is State.SENT:
             assert settlement.ids is not None
-            return self._sent(job, settlement, settlement.ids[0], epoch)
+            return self._sent(job, settlement, settlement.ids[0], epoch, worker)
         if job.token != settlement.token or epoch != self.epoch:
             return "stale"
         if job.state is not State.SENDING or job.asking:
             said = job.ask.said if job.ask and job.asking else None
             return "settled" if settlement.to in (job.state, said) else "stale"
         self._settle(job, settlement, in_units)
+        self._hear(settlement, worker)
         return "settled"
 
     def _settle(self, job: Entry, settlement: Settlement, in_units: int) -> None:
@@ -270,14 +275,16 @@ class Model:
             waits = settlement.to in (State.RETRYING, State.SCHEDULED)
             self.move(job, settlement.to, self.now + in_units if waits else None)
 
-    def _sent(self, job: Entry, settlement: Settlement, message_id: int, epoch: int) -> str:
+    def _sent(self, job: Entry, settlement: Settlement, message_id: int, epoch: int, worker: str) -> str:
         was = job.state
         attempts = job.attempts
         if job.state is State.SENDING and job.token == settlement.token:
             attempts += settlement.calls - 1
         word = self.accept(job, message_id, attempts)
-        if word == "settled" and was is not State.SENT and epoch == self.epoch:
-            self.canary = max(self.now - settlement.took // UNIT, -1 if self.canary is None else self.canary)
+        if word == "settled" and was is not State.SENT:
+            if epoch == self.epoch:
+                self.canary = max(self.now - settlement.took // UNIT, -1 if self.canary is None else self.canary)
+            self._hear(settlement, worker)
         return word
 
     def accept(self, job: Entry, message_id: int, attempts: int) -> str:
@@ -324,7 +331,7 @@ class Model:
         """Lets time pass: what ended longer ago than the retention is gone."""
         self.now += units
         for job in list(self.jobs.values()):
-            job.woken = 0  # these lists are kept for a minute
+            job.woken *= not units  # these lists are kept for a minute
             if job.ended is not None and job.ended + RETENTION <= self.now:
                 del self.jobs[job.id]
                 if self.keys.get(job.key) is job:

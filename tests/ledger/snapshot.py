@@ -55,6 +55,7 @@ class Snapshot:
         batches: Every batch's record.
         idempotency: Idempotency keys' hashes and whose they are.
         ended: The jobs that are listed as failed and as unknown.
+        paused: What operators hold back.
         epoch: The ledger's epoch, 0 for none.
         canary: The canary's job, '' for none, and when it was called, ms.
         ttl: Each key's TTL in ms, -1 for none.
@@ -68,6 +69,7 @@ class Snapshot:
     batches: dict[str, dict[str, int]] = field(default_factory=dict)
     idempotency: dict[str, str] = field(default_factory=dict)
     ended: dict[str, set[str]] = field(default_factory=lambda: {"failed": set(), "unknown": set()})
+    paused: set[str] = field(default_factory=set)
     epoch: int = 0
     canary: tuple[str, int] = ("", 0)
     ttl: dict[str, int] = field(default_factory=dict)
@@ -82,7 +84,8 @@ class Snapshot:
         named = {key: content for key, _, _, content in entries}
         epoch = dict(zip(named.get(keys.EPOCH, [])[::2], named.get(keys.EPOCH, [])[1::2], strict=True))
         canary, called, *_ = (*named.get(keys.CANARY, "").split(" "), "0")
-        taken = cls(int(answer[0]), epoch=int(epoch.get("number", 0)), canary=(canary, int(called)))
+        paused = set(named.get(keys.PAUSE, [])[::2])
+        taken = cls(int(answer[0]), paused=paused, epoch=int(epoch.get("number", 0)), canary=(canary, int(called)))
         for key, kind, ttl, content in entries:
             taken.ttl[key], taken.kinds[key] = ttl, kind
             name = key.split(":", 2)[-1]
@@ -129,6 +132,11 @@ class Snapshot:
         return self.lists.get(own, []).count(job_id)
 
 
+def ask_of(record: dict[str, str]) -> dict[str, Any]:
+    """Returns what a record says of calls that aren't settled; empty if there are none."""
+    return dict(json.loads(record.get("ask", "{}")))
+
+
 def _text(answer: Any) -> Any:  # noqa: ANN401 - a Redis reply
     if isinstance(answer, list):
         return [_text(each) for each in answer]
@@ -163,6 +171,8 @@ def _job_problems(taken: Snapshot, strays: Collection[str]) -> list[str]:
             sound = not in_due and (on_lane <= 1 or job_id in strays)
         elif job_id in strays:
             sound = in_due or on_lane > 0
+        elif ask_of(record).get("becomes", "queued") != "queued":  # cancelled on its lane, and asked about first
+            sound = in_due and on_lane <= 1
         else:
             sound = in_due + on_lane == 1
         if not sound:
@@ -186,7 +196,8 @@ def _lane_problems(taken: Snapshot, lane: Lane, touched: bool) -> list[str]:
         found.append(f"the ring of {lane} is {dict(ring)}, and ids wait for {sorted(waiting)}")
     if not real <= set(ring):
         found.append(f"the ring of {lane} lacks {sorted(real - set(ring))}, which has waiting jobs")
-    if bells > 1 or (real and not bells):
+    held_back = taken.paused & {"all", lane}  # who resumes it rings
+    if bells > 1 or (real and not bells and not held_back):
         found.append(f"the bell of {lane} has {bells} entries, and jobs wait for {sorted(real)}")
     turns, ids = len(taken.lists.get(queue_name(lane), [])), sum(map(len, waiting.values()))
     if not touched and turns != ids:
@@ -216,7 +227,7 @@ def _asking_problems(taken: Snapshot) -> list[str]:
     """Calls that aren't settled belong to jobs that haven't ended, and questions to those that are being sent."""
     found: list[str] = []
     for job_id, record in taken.jobs.items():
-        ask = json.loads(record.get("ask", "{}"))
+        ask = ask_of(record)
         if ask and record["state"] in FINAL:
             found.append(f"{job_id} has ended as {record['state']}, and has calls that aren't settled")
         if ask and not ask["first"] <= ask["last"]:

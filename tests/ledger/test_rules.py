@@ -1,25 +1,21 @@
 """The rules that the ledger's protocol keeps, one by one (`smsq/lua` names them by the same numbers).
 
-Rules 12 to 14, 16 to 20 and 23 to 25 are about asking, epochs and pauses.
+Here those about lanes, `due`, tokens and leases: 1 to 11. `test_rules_asking` has 12 to 16, `test_rules_epochs` 17 to 21,
+`test_rules_told` 22, 23 and 25, and `test_gates` 24.
 """
 
-import time
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
 from smsq import keys, ledger
 from smsq.lanes import queue_name
 from smsq.ledger import Settlement
-from smsq.states import FINAL, State
+from smsq.scripts import Known, boot_time
+from smsq.states import State
 from tasks.hold import MARGIN, Hold
-from tests.ledger.actor import DAY, IDS, LEASE, RESERVATION, RETENTION, Actor, outcome
+from tests.ledger.actor import DAY, IDS, LEASE, NONCE, RESERVATION, Actor, outcome
 from tests.ledger.lives import LIVES, STEPS
-from tests.ledger.snapshot import Snapshot
-
-OPEN = [state for state in State if not state.final]
-ENDS_OF_A_CALL = [State.SENT, State.FAILED, State.UNKNOWN, State.EXPIRED]
 
 
 @pytest.mark.parametrize("life", LIVES)
@@ -109,31 +105,52 @@ def test_rule_4_what_is_handed_back_goes_to_the_front_in_its_order(act: Actor) -
         (State.QUEUED, State.QUEUED),
         (State.SCHEDULED, State.QUEUED),
         (State.RETRYING, State.QUEUED),
-        (State.SENDING, State.UNKNOWN),
+        (State.SENDING, State.SENDING),
     ],
 )
 def test_rule_4_the_dispatcher_moves_entries(act: Actor, state: State, becomes: State) -> None:
-    """What falls due goes to its lane or ends; it is never only removed."""
+    """What falls due goes to its lane or is asked about; it is never only removed."""
     job_id = act.in_state(state)
     act.take()
     act.pass_time(2 * DAY)
     looked = act.take_due()
     taken = act.look()
+    asked = becomes is State.SENDING
     assert taken.jobs[job_id]["state"] == becomes
-    assert taken.on_its_lane(job_id) == (0 if becomes.final else 1)
-    assert looked == ledger.Looked(None, 1, [(job_id, "unknown")] if becomes.final else [])
+    assert (taken.on_its_lane(job_id), job_id in taken.due) == (int(not asked), asked)
+    assert (looked.entries, looked.events) == (1, [(job_id, "lost")] if asked else [])
 
 
-def test_rule_5_a_job_that_must_not_be_called_now_goes_back_in_the_same_call(act: Actor) -> None:
-    """Settled as queued, a begun job is at the front of its lane at once, and counts no call."""
+@pytest.mark.parametrize("refused", [False, True])
+def test_rule_5_a_job_that_must_not_be_called_now_goes_back_in_the_same_call(act: Actor, refused: bool) -> None:
+    """Settled as queued, it is at the front of its lane at once and counts no call; at the end, if it was refused."""
     first, second = act.enqueue(), act.enqueue()
     act.take(1)
     act.begin(first)
-    assert act.settle(outcome(first, State.QUEUED, calls=0)) == "settled"
+    settlement = outcome(first, State.QUEUED, calls=0)
+    assert act.settle(settlement if refused else replace(settlement, error=None)) == "settled"
     taken = act.look()
-    assert taken.lists[keys.waiting("normal", "")] == [first, second]
+    assert taken.lists[keys.waiting("normal", "")] == ([second, first] if refused else [first, second])
     assert taken.jobs[first]["attempts"] == "0"
     assert taken.lists[queue_name("normal")] == ["1", "1"]
+
+
+@pytest.mark.parametrize("what", ["normal", "all"])
+def test_rule_5_a_paused_lanes_job_goes_back_in_the_same_call(act: Actor, what: str) -> None:
+    """Paused between take and begin: it is on its lane again, in front, and nobody takes it until the pause ends."""
+    first, second = act.enqueue(), act.enqueue()
+    urgent = act.enqueue(lane="urgent")
+    act.take(2)
+    act.client.hset(keys.PAUSE, what, "1 a reason")
+    words = [begun.word for begun in act.run(act.begin_call([urgent, first]))]
+    assert words == ["paused" if what == "all" else "begun", "paused"]
+    taken = act.look()
+    assert taken.lists[keys.waiting("normal", "")] == [first, second]
+    assert first not in taken.due
+    assert act.run(act.take_call(lanes=["normal"])) == ledger.Taken([], False, None)
+    act.client.delete(keys.PAUSE)
+    assert act.take(lanes=["normal"]) == [first, second]
+    assert act.begin(first).word == "begun"
 
 
 def test_rule_6_a_ledger_that_went_back_in_time_gives_no_token_twice(act: Actor) -> None:
@@ -147,6 +164,7 @@ def test_rule_6_a_ledger_that_went_back_in_time_gives_no_token_twice(act: Actor)
     act.client.zadd(keys.DUE, due)
     assert act.begin(job_id, "second").word == "begun"
     assert act.look().jobs[job_id]["token"] == "second"
+    assert act.renew(job_id, "first") == -1
     assert act.settle(outcome(job_id, State.FAILED, token="first")) == "stale"
     assert act.settle(outcome(job_id, State.FAILED, token="second")) == "settled"
 
@@ -177,31 +195,108 @@ def test_rule_7_a_repeat_after_the_expiry_leaves_no_time_for_a_call(act: Actor) 
     assert (begun.word, begun.expires_left) == ("begun", 0)
 
 
+def test_rule_7_a_nonce_of_an_older_epoch_begins_nothing(act: Actor) -> None:
+    """Chosen before Redis was started again, a nonce may have been used by a call that Redis forgot."""
+    first, second = act.enqueue(), act.enqueue()
+    act.take()
+    assert act.begin(first, "first").word == "begun"
+    older = act.epoch
+    act.new_epoch()
+    before = act.look()
+    for job_id, nonce in ((first, "first"), (second, "second")):
+        assert act.begin(job_id, nonce, epoch=older).word == "epoch"
+    after = act.look()
+    assert (after.jobs, after.due, after.lists) == (before.jobs, before.due, before.lists)
+    assert act.epoch > older
+
+
+def held(act: Actor, *, expires_in: int | None = None, known: Known | None = None) -> Hold:
+    """Begins a job, and measures what the worker has of it."""
+    job_id = act.enqueue(expires_in=expires_in)
+    act.take()
+    asked_at = boot_time()
+    begun = act.begin(job_id)
+    known = known or act.runner.known
+    return Hold.measure(job_id, NONCE, begun, epoch=act.epoch, asked_at=asked_at, call_timeout=30, known=known)
+
+
 @pytest.mark.parametrize("expires_in", [None, LEASE // 4, 10 * LEASE])
 def test_rule_8_a_call_must_start_while_lease_and_expiry_last(act: Actor, expires_in: int | None) -> None:
     """Measured from before the begin was sent: the lease must cover the call's whole time, the expiry its start."""
-    job_id = act.enqueue(expires_in=expires_in)
-    act.take()
-    asked_at = time.clock_gettime(time.CLOCK_BOOTTIME)
-    begun = act.begin(job_id)
-    hold = Hold.measure(job_id, "nonce", begun, asked_at=asked_at, call_timeout=30)
-    lease = begun.lease_left / 1000 - 30 - MARGIN
-    assert begun.lease_left == LEASE
-    expiry = lease if expires_in is None else (begun.expires_left or 0) / 1000
-    assert hold.start_by == asked_at + min(lease, expiry)
+    before = boot_time()
+    hold = held(act, expires_in=expires_in)
+    assert before <= hold.begun_at <= boot_time()
+    lease = hold.begun.lease_left / 1000 - 30 - MARGIN
+    assert hold.begun.lease_left == LEASE
+    expiry = lease if expires_in is None else (hold.begun.expires_left or 0) / 1000
+    assert hold.start_by() == hold.begun_at + min(lease, expiry)
     taken = act.look()
-    assert RESERVATION < taken.due[job_id] - taken.now <= LEASE
+    assert RESERVATION < taken.due[hold.job_id] - taken.now <= LEASE
+
+
+def test_rule_8_no_call_starts_once_a_newer_epoch_is_known(act: Actor) -> None:
+    """Whoever in the process hears of it, and without asking Redis again: the last moment was never."""
+    hold = held(act)
+    assert hold.start_by() > hold.begun_at
+    act.new_epoch()
+    act.take()
+    assert hold.start_by() == float("-inf")
+
+
+def test_rule_8_a_lease_that_was_not_renewed_starts_no_call(act: Actor) -> None:
+    """What a repeat of the begin finds left doesn't cover a call any more: its moment is over already."""
+    job_id = act.start(act.enqueue())
+    act.pass_time(LEASE - 20_000)
+    asked_at = boot_time()
+    known = act.runner.known
+    late = Hold.measure(
+        job_id, NONCE, act.begin(job_id), epoch=act.epoch, asked_at=asked_at, call_timeout=30, known=known
+    )
+    assert late.start_by() < asked_at
 
 
 def test_rule_9_a_lease_that_ran_out_is_not_renewed(act: Actor) -> None:
-    """Neither before nor after the dispatcher has seen it does its token begin anything."""
+    """Neither before nor after the dispatcher has seen it does its token renew or begin anything."""
     job_id = act.start(act.enqueue())
     due = act.look().due[job_id]
     act.pass_time(LEASE)
     assert act.begin(job_id).lease_left <= 0
+    assert act.renew(job_id) == -1
     assert act.look().due[job_id] == due - LEASE
     act.take_due()
-    assert act.begin(job_id).word == "final"
+    assert act.begin(job_id).word == "taken"
+    assert act.renew(job_id) == -1
+
+
+def test_rule_9_a_lease_is_renewed_while_it_runs(act: Actor) -> None:
+    """As often as its holder likes; a stranger's token renews nothing."""
+    job_id = act.start(act.enqueue())
+    for _ in range(3):
+        act.pass_time(LEASE - 1000)
+        assert act.renew(job_id, "a stranger's") == -1
+        assert act.renew(job_id) == LEASE
+        taken = act.look()
+        assert LEASE - 1000 < taken.due[job_id] - taken.now <= LEASE
+
+
+def test_rule_9_a_token_renews_in_its_own_epoch_only(act: Actor) -> None:
+    """Its lease still runs; but a ledger that may have gone back can't tell whose it is."""
+    job_id = act.start(act.enqueue())
+    older = act.epoch
+    act.new_epoch()
+    before = act.look()
+    assert act.renew(job_id, epoch=older) == -1
+    assert act.look().due == before.due
+
+
+@pytest.mark.parametrize("state", [state for state in State if state is not State.SENDING])
+def test_rule_9_only_what_is_being_sent_has_a_lease(act: Actor, state: State) -> None:
+    """A reservation, a schedule or a question isn't moved by the last holder's token."""
+    job_id = act.in_state(state)
+    act.take()
+    before = act.look()
+    assert act.renew(job_id) == -1
+    assert act.look().due == before.due
 
 
 @pytest.mark.parametrize("to", [State.QUEUED, State.RETRYING, State.SCHEDULED])
@@ -217,6 +312,16 @@ def test_rule_10_a_token_that_has_settled_begins_nothing_again(act: Actor, to: S
     act.look()
 
 
+def test_rule_10_a_token_that_had_the_gateway_asked_begins_nothing_again(act: Actor) -> None:
+    """While it is asked about, and when it is called again: the earlier token is used up."""
+    job_id = act.start(act.enqueue(), "first")
+    assert act.settle(outcome(job_id, State.SENDING, token="first")) == "settled"
+    assert act.begin(job_id, "first").word == "taken"
+    assert act.renew(job_id, "first") == -1
+    assert act.settle(outcome(job_id, State.RETRYING, token="first")) == "stale"
+    assert act.lookup(job_id).state is State.SENDING
+
+
 @pytest.mark.parametrize("state", State)
 def test_rule_11_sent_is_believed_whoever_says_it(act: Actor, state: State) -> None:
     """With whatever token, in whatever state: the ids are the truth."""
@@ -228,7 +333,9 @@ def test_rule_11_sent_is_believed_whoever_says_it(act: Actor, state: State) -> N
 
 
 @pytest.mark.parametrize("state", State)
-@pytest.mark.parametrize("to", [State.FAILED, State.UNKNOWN, State.EXPIRED, State.RETRYING, State.QUEUED])
+@pytest.mark.parametrize(
+    "to", [State.FAILED, State.UNKNOWN, State.EXPIRED, State.RETRYING, State.QUEUED, State.SENDING]
+)
 def test_rule_11_not_sent_is_believed_from_the_holder_only(act: Actor, state: State, to: State) -> None:
     """Anybody else changes nothing, whatever the job's state."""
     job_id = act.in_state(state)
@@ -236,6 +343,22 @@ def test_rule_11_not_sent_is_believed_from_the_holder_only(act: Actor, state: St
     assert act.settle(outcome(job_id, to, token="a stranger's")) == "stale"
     after = act.look()
     assert (after.jobs, after.due, after.lists) == (before.jobs, before.due, before.lists)
+
+
+@pytest.mark.parametrize("to", [State.FAILED, State.RETRYING, State.QUEUED, State.SENDING, State.SENT])
+def test_rule_11_not_sent_is_believed_in_the_holders_epoch_only(act: Actor, to: State) -> None:
+    """A ledger that went back may have given the job to another; that it was sent is true all the same."""
+    job_id = act.start(act.enqueue())
+    older = act.epoch
+    act.new_epoch()
+    before = act.look()
+    word = act.settle(replace(outcome(job_id, to), epoch=older))
+    after = act.look()
+    if to is State.SENT:
+        assert (word, after.jobs[job_id]["state"]) == ("settled", "sent")
+        assert after.canary == ("", 0), "its moment is of another epoch"
+    else:
+        assert (word, after.jobs, after.due) == ("stale", before.jobs, before.due)
 
 
 def test_rule_11_an_id_belongs_to_one_job(act: Actor) -> None:
@@ -262,106 +385,3 @@ def test_rule_11_the_first_ids_stay(act: Actor) -> None:
     assert act.settle(Settlement(job_id, "nonce", State.SENT, 1, ids=(99, 98, 1))) == "twice"
     assert act.look().jobs == before.jobs
     assert act.run(ledger.lookup("message", "99")) is None
-
-
-def test_rule_15_what_may_have_been_sent_is_not_ended_by_others(act: Actor) -> None:
-    """Neither its expiry nor its batch's cancellation nor a cancel ends a job that is being sent."""
-    job_id = act.start(act.enqueue(batch_id="b", expires_in=1000))
-    act.pass_time(2000)
-    act.run(ledger.cancel_batch("b"))
-    assert act.cancel(job_id) == "late"
-    act.take_due()
-    assert act.lookup(job_id).state is State.SENDING
-    assert act.settle(outcome(job_id, State.SENT)) == "settled"
-    act.look()
-
-
-def resent(act: Actor, how: str, **options: Any) -> str:  # noqa: ANN401 - of `Actor.enqueue`
-    """Makes a job whose first call may have been accepted and that waits to be called again."""
-    job_id = act.start(act.enqueue(on_unknown="resend", **options))
-    if how == "the answer was lost":
-        assert act.settle(replace(outcome(job_id, State.RETRYING), delay=DAY, resends=True)) == "settled"
-    else:
-        act.pass_time(LEASE)
-        assert act.take_due().events == [(job_id, "resend")]
-    return job_id
-
-
-@pytest.mark.parametrize("how", ["the answer was lost", "the worker was lost"])
-def test_rules_15_and_22_a_resent_job_never_counts_as_uncalled(act: Actor, how: str) -> None:
-    """Nobody knows what became of its first call: it can't be cancelled, and no end but `sent` says more than that."""
-    job_id = resent(act, how, batch_id="b")
-    assert act.cancel(job_id) == "late"
-    act.run(ledger.cancel_batch("b"))
-    assert act.lookup(job_id).state is State.UNKNOWN, "as others see it"
-    act.pass_time(DAY)
-    act.take_due()
-    act.take()
-    assert act.lookup(job_id).state is State.UNKNOWN, "as it is written"
-    act.look()
-
-
-@pytest.mark.parametrize("how", ["the answer was lost", "the worker was lost"])
-def test_rule_15_a_resent_job_that_expires_or_is_refused_is_unknown(act: Actor, how: str) -> None:
-    """Its expiry, and a refusal of the second call, say nothing of the first."""
-    expired = resent(act, how, expires_in=LEASE + 1000)
-    act.pass_time(DAY)
-    assert act.lookup(expired).state is State.UNKNOWN
-    refused = resent(act, "the worker was lost")
-    act.take()
-    assert act.begin(refused, "again").on_unknown == "resent"
-    for _ in range(2):
-        assert act.settle(outcome(refused, State.FAILED, token="again")) == "settled"
-    assert act.lookup(refused).state is State.UNKNOWN
-    act.look()
-
-
-@pytest.mark.parametrize("state", State)
-def test_rule_22_cancelled_means_that_the_gateway_was_not_called(act: Actor, state: State) -> None:
-    """True for a job that waits, and again for one that was cancelled; False for all that may have been called."""
-    job_id = act.in_state(state)
-    word = act.cancel(job_id)
-    stopped = state in (State.SCHEDULED, State.QUEUED, State.RETRYING, State.CANCELLED)
-    assert word == ("cancelled" if stopped else "late")
-    job = act.lookup(job_id)
-    assert job.state is (State.CANCELLED if stopped else state)
-    act.look()
-
-
-def test_rule_22_a_cancelled_job_is_not_begun(act: Actor) -> None:
-    """Cancelled between take and begin, the job ends uncalled, and its worker hears why."""
-    job_id = act.enqueue()
-    act.take()
-    assert act.cancel(job_id) == "cancelled"
-    assert act.begin(job_id).word == "cancelled"
-
-
-def test_rule_22_a_job_whose_time_was_over_is_not_cancelled(act: Actor) -> None:
-    """It had ended by itself, and stays expired."""
-    job_id = act.enqueue(expires_in=1000)
-    act.pass_time(1000)
-    assert act.cancel(job_id) == "late"
-    assert act.lookup(job_id).state is State.EXPIRED
-
-
-@pytest.mark.parametrize("state", OPEN)
-def test_rule_21_a_key_does_not_age_before_its_job_has_ended(act: Actor, state: State) -> None:
-    """However long a job waits, its key still gives it back."""
-    act.in_state(state, key="k")
-    assert act.client.ttl(keys.idempotency("k")) == -1
-
-
-@pytest.mark.parametrize("state", sorted(FINAL))
-def test_rule_21_a_key_lives_as_long_as_its_ended_job(act: Actor, state: State) -> None:
-    """The retention, from the end; and anew from the moment in which a job turns out to be sent."""
-    job_id = act.in_state(state, key="k")
-    assert ttls(act.look(), job_id) == [RETENTION] * 2
-    act.pass_time(DAY)
-    assert ttls(act.look(), job_id) == [RETENTION - DAY] * 2
-    act.settle(outcome(job_id, State.SENT))
-    assert ttls(act.look(), job_id) == [RETENTION - (DAY if state is State.SENT else 0)] * 2
-
-
-def ttls(taken: Snapshot, job_id: str) -> list[int]:
-    """Returns the TTLs of a job's record and of its key, ms; what this test took of them counts as nothing."""
-    return [-(-taken.ttl[key] // DAY) * DAY for key in (keys.job(job_id), keys.idempotency("k"))]

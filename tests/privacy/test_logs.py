@@ -28,13 +28,15 @@ TEXT = "Сегодня в 15:00 придёт курьер"
 NAME = "Доставка"
 OUTCOMES = [
     *("code-1", "no-route", "stop-listed", "stop-listed-15", "text-quoted", "data-nested", "data-list", "code-2"),
-    *("code-8", "code-13", "code-14", "code-30", "429", "500", "503", "404", "307", "closed", "reset-accepted", "hang"),
+    *("code-30", "429", "500", "503", "307", "closed", "reset-accepted", "hang"),
     *("half-body", "drip-headers", "huge", "html-200", "json-cut", "id-letters", "not-http", "moderated", "no-money"),
 ]
 #: Those whose next try the schedule keeps.
 PUT_OFF = ("code-30", "429")
+#: Those that wait on their lane, because the account was refused.
+ACCOUNT = ("code-8", "code-13", "code-14", "404")
 UNCALLED = ("cancelled", "expired", "crashed", "broken")
-ENDS = ("job.sent", "job.failed", "job.unknown", "job.retrying", "job.ended_uncalled")
+ENDS = ("job.sent", "job.failed", "job.unknown", "job.retrying", "job.ended_uncalled", "job.queued")
 
 
 class Run:
@@ -49,12 +51,13 @@ class Run:
     """
 
     def __init__(self, server: Server, sandbox: Sandbox, log: Path) -> None:
-        limits = {"SMSQ_CALL_TIMEOUT": "1", "SMSQ_LEASE": "10", "SMSQ_RETRY_WINDOW": "0"}
+        limits = {"SMSQ_CALL_TIMEOUT": "1", "SMSQ_LEASE": "10", "SMSQ_RETRY_WINDOW": "0", "SMSQ_ASK_LIMIT": "1"}
+        limits["SMSQ_CIRCUIT_AFTER"] = "1000"
         loud = {"MOBIZON_API_KEY": KEY, "SMSQ_LOG_LEVEL": "debug", "SMSQ_DISPATCH_INTERVAL": "0.05"}
         self.worker = Worker(log, environment(server.url, sandbox.url, **limits, **loud), "-E", "-l", "debug")
         self.server = server
         self.queue = SmsQueue(server.url)
-        self.numbers = {name: sandbox.recipient(name) for name in OUTCOMES}
+        self.numbers = {name: sandbox.recipient(name) for name in (*OUTCOMES, *ACCOUNT)}
         self.numbers |= {name: ordinary(number) for number, name in enumerate(["sent", *UNCALLED])}
         self.jobs: dict[str, str] = {}
 
@@ -70,6 +73,10 @@ class Run:
             end_of(self.queue, self.jobs[name])
         with self.server.client() as client:
             wait_until(lambda: client.zcard(keys.DUE) == len(PUT_OFF), what="the worker has seen them all")
+        jobs = self.queue.enqueue_many(map(self._sms, ACCOUNT))  # in one go: the first refusal closes the gate
+        self.jobs |= {name: job.id for name, job in zip(ACCOUNT, jobs, strict=True)}
+        for name in ACCOUNT:
+            wait_until(lambda name=name: self.lines(name), what="the account was refused")  # type: ignore[misc]
         assert self.worker.stop() == 0
         self.queue.close()
         self.said, self.held = self.worker.text(), self.server.contents().decode(errors="replace")
@@ -97,6 +104,7 @@ class Run:
         record = {"v": RECORD_VERSION, "state": "queued", "lane": "normal", "at": int(time.time() * 1000), **fields}
         record["m0"] = json.dumps(message, ensure_ascii=False)
         with self.server.client() as client:
+            record["epoch"] = str(client.hget("smsq:epoch", "number"))
             client.hset(keys.job(job_id), items=[part for field in record.items() for part in field])
             client.rpush(keys.waiting("normal", ""), job_id)
             client.rpush(keys.ring("normal"), "")
@@ -137,7 +145,7 @@ def test_the_key_is_nowhere(run: Run) -> None:
         assert spelling not in run.held
 
 
-@pytest.mark.parametrize("name", ["sent", *OUTCOMES, *UNCALLED])
+@pytest.mark.parametrize("name", ["sent", *OUTCOMES, *ACCOUNT, *UNCALLED])
 def test_a_job_has_one_line_that_says_how_it_ended(run: Run, name: str) -> None:
     """It has the job's id, its attempt, its masked number, and the reason if it wasn't sent."""
     end, *further = [line for line in run.lines(name) if line["event"] in ENDS]

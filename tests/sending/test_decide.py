@@ -1,21 +1,23 @@
 """What becomes of a job after its calls, case by case."""
 
 from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from smsq.gateway.answers import NOT_CALLED, Kind, Outcome
 from smsq.job import JobError
-from smsq.ledger import Begun, Settlement
+from smsq.ledger import Begun, Heard, Settlement
+from smsq.scripts import Known, boot_time
 from smsq.sms import Sms
 from smsq.states import State
-from tasks.decide import FIRST_DELAY, LONGEST_DELAY, decide
+from tasks.decide import FIRST_DELAY, LONGEST_DELAY, decide, hear
 from tasks.hold import Hold
 
 SMS = Sms(recipient="77010000001", text="Код: 4711")
 DAY = 86_400.0
 MINUTE_MS = 60_000
-NO_MORE = 2.0**63  # start_by plays no part here
 
 
 def settle(
@@ -29,7 +31,10 @@ def settle(
 ) -> Settlement:
     """Decides for a job that was begun `age` ms after it was accepted."""
     begun = Begun("begun", attempts=attempts, age=age, on_unknown="resend" if resend else "ask")
-    return decide(Hold("job", "token", begun, NO_MORE), SMS, outcome, calls, give_up_after=give_up_after)
+    hold = Hold.measure("job", "token", begun, epoch=7, asked_at=boot_time(), call_timeout=30, known=Known())
+    settlement = decide(hold, SMS, outcome, calls, give_up_after=give_up_after)
+    assert (settlement.epoch, settlement.begun_at) == (7, hold.begun_at)
+    return replace(settlement, epoch=0, took=0, begun_at=None, heard=None)
 
 
 def outcome(kind: Kind, *, detail: Mapping[str, str] | str = "", retry_after: float | None = None) -> Outcome:
@@ -45,11 +50,11 @@ def test_an_accepted_message_is_sent_with_its_ids() -> None:
     )
 
 
-@pytest.mark.parametrize("kind", [Kind.REFUSED, Kind.ACCOUNT])
-def test_what_is_never_sent_as_it_stands_has_failed(kind: Kind) -> None:
-    """A refusal and an error of the account end the job with the gateway's words."""
+@pytest.mark.parametrize(("kind", "to"), [(Kind.REFUSED, State.FAILED), (Kind.ACCOUNT, State.QUEUED)])
+def test_a_refusal_ends_the_job_and_an_error_of_the_account_has_it_wait(kind: Kind, to: State) -> None:
+    """Both with the gateway's words."""
     assert settle(outcome(kind, detail={"recipient": "no route"})) == Settlement(
-        "job", "token", State.FAILED, 1, error=JobError("as the table says", 17, {"recipient": "no route"})
+        "job", "token", to, 1, error=JobError("as the table says", 17, {"recipient": "no route"})
     )
 
 
@@ -102,10 +107,10 @@ def test_a_job_that_is_put_off_again_and_again_is_given_up(age: int, retry_after
         assert settlement.error == JobError("given up: as the table says", 17)
 
 
-def test_an_unknown_outcome_is_for_a_person() -> None:
+def test_an_unknown_outcome_is_asked_about() -> None:
     """It is never called again unasked."""
     assert settle(outcome(Kind.UNKNOWN)) == Settlement(
-        "job", "token", State.UNKNOWN, 1, error=JobError("as the table says", 17)
+        "job", "token", State.SENDING, 1, error=JobError("as the table says", 17)
     )
 
 
@@ -116,12 +121,38 @@ def test_who_prefers_two_to_none_is_called_again_at_once() -> None:
     )
 
 
-@pytest.mark.parametrize("kind", [Kind.REFUSED, Kind.ACCOUNT, Kind.UNKNOWN])
-def test_after_a_resend_no_refusal_says_that_it_was_not_sent(kind: Kind) -> None:
-    """Rule 15: the call before may have been accepted."""
-    begun = Begun("begun", attempts=2, on_unknown="resent")
-    settlement = decide(Hold("job", "token", begun, NO_MORE), SMS, outcome(kind), 1, give_up_after=DAY)
-    assert settlement.to is State.UNKNOWN
+def heard(kind: Kind, *, code: int | None = None, status: int | None = None, wait: float | None = None) -> Heard | None:
+    """What the gates hear of an outcome."""
+    return hear(Outcome(kind=kind, reason="r", code=code, http_status=status, retry_after=wait))
+
+
+@pytest.mark.parametrize(
+    ("what", "expected"),
+    [
+        ({"kind": Kind.ACCEPTED, "code": 0}, "well"),
+        ({"kind": Kind.REFUSED, "code": 1}, "well"),
+        ({"kind": Kind.TRY_AGAIN, "code": 99}, "well"),
+        ({"kind": Kind.UNKNOWN, "code": 10}, "well"),
+        ({"kind": Kind.UNKNOWN, "code": 999}, "failing"),
+        ({"kind": Kind.UNKNOWN, "status": 502}, "failing"),
+        ({"kind": Kind.TRY_AGAIN}, "failing"),
+        ({"kind": Kind.ACCOUNT, "code": 8}, "account"),
+        ({"kind": Kind.TRY_AGAIN, "code": 30}, "slow"),
+        ({"kind": Kind.TRY_AGAIN, "status": 429, "wait": 7.0}, "slow"),
+    ],
+)
+def test_the_gates_hear_what_concerns_every_message(what: dict[str, Any], expected: str) -> None:
+    """An answer is a sign of life, whatever it says of the message; none is a sign of trouble."""
+    told = heard(**what)
+    assert told
+    assert told.what == expected
+    if "wait" in what:
+        assert 7000 <= told.wait <= 8000
+
+
+def test_the_gates_hear_nothing_of_a_call_that_was_not_made() -> None:
+    """It was too late for it: the gateway has no part in that."""
+    assert hear(NOT_CALLED) is None
 
 
 def test_every_kind_of_outcome_is_decided() -> None:

@@ -33,7 +33,7 @@ TOMORROW = timedelta(days=1)
 @pytest.fixture(scope="module")
 def worker_up(standing: StartWorker) -> Worker:
     """A worker that leaves waits to the schedule."""
-    return standing(SMSQ_RETRY_WINDOW="0", SMSQ_DISPATCH_INTERVAL="0.05")
+    return standing(SMSQ_RETRY_WINDOW="0", SMSQ_DISPATCH_INTERVAL="0.05", SMSQ_ASK_LIMIT="3")
 
 
 @pytest.fixture
@@ -75,9 +75,9 @@ def test_a_refused_job_says_why(worker_up: Worker, queue: SmsQueue, sandbox: San
 def test_an_unknown_outcome_is_a_failure_of_its_own_kind(
     worker_up: Worker, queue: SmsQueue, sandbox: Sandbox, web: Celery
 ) -> None:
-    """FAILURE, with an exception that can be told from "not sent"."""
-    result = AsyncResult(send(queue, sandbox.recipient("closed-accepted")), app=web)
-    with pytest.raises(SmsUnknown, match="without an answer"):
+    """FAILURE, with an exception that can be told from "not sent": asking has given up."""
+    result = AsyncResult(send(queue, sandbox.recipient("closed")), app=web)
+    with pytest.raises(SmsUnknown, match="could not say what became of the call"):
         result.get(timeout=20)
     assert result.state == states.FAILURE
 
@@ -212,5 +212,5 @@ def test_the_workers_own_app_reads_the_same(
     assert [json.loads(line) for line in ended.stdout.splitlines()] == [
         ["SUCCESS", {"campaignId": message["campaignId"], "messageId": message["messageId"], "status": 2}],
         ["FAILURE", "code 2: record not found (detail: Запись не найдена)"],
-        ["FAILURE", "a server's answer that leaves it open"],
+        ["FAILURE", "the gateway could not say what became of the call: absent"],
     ]

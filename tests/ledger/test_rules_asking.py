@@ -1,0 +1,515 @@
+"""Rules 12 to 16: what settles a call whose answer was lost."""
+
+from dataclasses import replace
+from typing import Any, Literal
+
+import pytest
+
+from smsq import keys, ledger
+from smsq.ledger import Told
+from smsq.states import State
+from tests.ledger.actor import (
+    ASKED, BOUND, DAY, IDS, LEASE, LIMIT, NONCE, PATIENCE, POLICY, SETTLING, Actor, outcome, told,
+)  # fmt: skip
+
+#: Between the two empty answers that absence takes.
+APART = 10_000
+
+
+def surely_absent(act: Actor, job_id: str, token: str = ASKED) -> str:
+    """Has the gateway say twice, with proof, that it doesn't have a job; returns what became of it."""
+    act.pass_time(LEASE + SETTLING)
+    act.send_another()
+    assert act.absent(job_id, token) == "later"
+    act.pass_time(APART)
+    return act.absent(job_id, token)
+
+
+# -- how it goes
+
+
+@pytest.mark.parametrize("how", ["the answer was lost", "the worker was lost"])
+def test_the_first_question_is_put_within_five_seconds(act: Actor, how: str) -> None:
+    """Found settles at once: the gateway's ids are the job's, whatever had been said of it."""
+    job_id = act.enqueue()
+    if how == "the answer was lost":
+        act.lose(job_id)
+    else:
+        act.start(job_id)
+        act.pass_time(LEASE)
+        assert act.take_due().events == [(job_id, "lost")]
+    taken = act.look()
+    assert taken.due[job_id] - taken.now <= 5000
+    act.pass_time(5000)
+    [question] = act.take_due().questions
+    assert (question.job_id, question.attempts, question.counts) == (job_id, 1, False)
+    assert act.answer(told(job_id, "found")) == "sent"
+    job = act.lookup(job_id)
+    assert (job.state, job.message_id, job.campaign_id, job.campaign_status, job.error) == (State.SENT, *IDS, None)
+    assert act.run(ledger.lookup("message", str(IDS[0]))) == job
+    act.look()
+
+
+def test_a_question_shows_the_message_and_the_earliest_call(act: Actor) -> None:
+    """What an asker needs: the text and number, and from when on to look."""
+    before = act.look().now
+    job_id = act.enqueue(text="once")
+    act.start(job_id)
+    act.pass_time(1000)
+    act.settle(replace(outcome(job_id, State.SENDING), took=1000))
+    question = act.question(job_id)
+    assert question is not None
+    assert b"once" in question.message
+    assert before - 1000 <= question.first <= act.look().now - 1000
+
+
+def test_surely_absent_is_called_again(act: Actor) -> None:
+    """On its lane, in front, with nothing left of the doubt; the next token begins it, and counts one call more."""
+    first = act.lose(act.enqueue())
+    second = act.enqueue()
+    assert surely_absent(act, first) == "again"
+    taken = act.look()
+    assert taken.lists[keys.waiting("normal", "")] == [first, second]
+    assert "ask" not in taken.jobs[first]
+    act.take()
+    begun = act.begin(first, "again")
+    assert (begun.word, begun.attempts, begun.unsettled) == ("begun", 2, False)
+
+
+@pytest.mark.parametrize("end", [State.EXPIRED, State.CANCELLED])
+def test_surely_absent_and_over_ends_uncalled(act: Actor, end: State) -> None:
+    """Its time ran out, or its batch was cancelled, while the gateway was being asked."""
+    job_id = act.lose(act.enqueue(batch_id="b", expires_in=SETTLING))
+    if end is State.CANCELLED:
+        act.run(ledger.cancel_batch("b"))
+    assert act.lookup(job_id).state is State.SENDING, "until the gateway has said so"
+    assert surely_absent(act, job_id) == end
+    assert act.lookup(job_id).state is end
+    act.look()
+
+
+def test_the_pauses_grow_until_absence_would_count(act: Actor) -> None:
+    """Twice as long each time, and never past the moment at which the settling time is over."""
+    job_id = act.lose(act.enqueue())
+    pauses = []
+    for _ in range(5):
+        assert act.absent(job_id) == "later"
+        taken = act.look()
+        pauses.append(taken.due[job_id] - taken.now)
+    assert pauses == sorted(pauses)
+    assert pauses[-1] > 8 * pauses[0]
+    act.pass_time(SETTLING - 30_000)
+    assert act.absent(job_id) == "later"
+    taken = act.look()
+    assert taken.due[job_id] - taken.now <= 30_000
+
+
+@pytest.mark.parametrize("answer", ["cant_tell", "absent"])
+def test_asking_gives_up_after_the_limit(act: Actor, answer: Literal["cant_tell", "absent"]) -> None:
+    """A gateway that can't be asked, or an account that sends nothing else: a person must decide, and sees why."""
+    job_id = act.lose(act.enqueue())
+    assert act.question(job_id) is not None
+    assert act.answer(told(job_id, answer)) == "later"
+    act.pass_time(SETTLING)
+    assert act.question(job_id) is not None
+    assert act.answer(told(job_id, answer)) == "later"
+    act.pass_time(LIMIT)
+    assert act.question(job_id) is not None
+    assert act.answer(replace(told(job_id, answer), reason="no answer")) == "unknown"
+    job = act.lookup(job_id)
+    assert job.state is State.UNKNOWN
+    assert job.error is not None
+    assert "no answer" in job.error.reason
+    assert act.look().ended["unknown"] == {job_id}
+
+
+@pytest.mark.parametrize("times", [1, 2, 3])
+def test_a_job_that_kills_its_workers_is_put_aside(act: Actor, times: int) -> None:
+    """After `SMSQ_MAX_LOSSES` workers that died during its call it isn't called again, and people find it."""
+    job_id = act.enqueue()
+    for number in range(times):
+        act.start(job_id, f"nonce{number}")
+        act.pass_time(LEASE)
+        act.take_due()
+        word = surely_absent(act, job_id)
+        assert word == ("failed" if number + 1 == POLICY.losses else "again")
+    assert act.client.hexists(keys.PARKED, job_id) == (times == POLICY.losses)
+    assert (act.lookup(job_id).state is State.FAILED) == (times == POLICY.losses)
+    act.look()
+
+
+def test_a_job_whose_answers_are_all_lost_fails_in_the_end(act: Actor) -> None:
+    """`SMSQ_GIVE_UP_AFTER` holds for it too."""
+    job_id = act.lose(act.enqueue())
+    act.pass_time(LEASE + SETTLING)
+    act.send_another()
+    policy = replace(POLICY, give_up=SETTLING)
+    assert act.absent(job_id, policy=policy) == "later"
+    act.pass_time(APART)
+    assert act.absent(job_id, policy=policy) == "failed"
+    error = act.lookup(job_id).error
+    assert error is not None
+    assert error.reason.startswith("given up")
+
+
+def test_urgent_jobs_questions_come_first_and_no_more_than_there_is_room_for(act: Actor) -> None:
+    """Whoever finds no room is asked about a moment later."""
+    ids = [act.lose(act.enqueue(lane=lane), f"nonce {lane}") for lane in ("bulk", "normal", "urgent")]
+    act.pass_time(5000)
+    assert [each.job_id for each in act.take_due(questions=2).questions] == ids[:0:-1]
+    act.pass_time(1000)
+    assert [each.job_id for each in act.take_due(questions=2).questions] == ids[:1]
+
+
+# -- rule 12
+
+
+def test_rule_12_of_two_askers_one_decides(act: Actor) -> None:
+    """The earlier one's question isn't the job's any more, once it was put again: its answers write nothing."""
+    job_id = act.lose(act.enqueue())
+    act.pass_time(SETTLING)
+    act.send_another()
+    assert act.question(job_id, "first") is not None
+    act.pass_time(PATIENCE)
+    assert act.question(job_id, "second") is not None
+    before = act.look()
+    for word in ("absent", "cant_tell"):
+        assert act.answer(Told(job_id, "first", act.epoch, word)) == "stale"  # type: ignore[arg-type]
+    assert (act.look().jobs, act.look().due) == (before.jobs, before.due)
+    assert act.answer(told(job_id, "absent", token="second")) == "later"
+
+
+def test_rule_12_an_answer_counts_once(act: Actor) -> None:
+    """A repeat of it isn't the second answer that absence takes, however late it comes."""
+    job_id = act.lose(act.enqueue())
+    act.pass_time(SETTLING)
+    act.send_another()
+    assert act.absent(job_id) == "later"
+    act.pass_time(APART)
+    assert act.answer(told(job_id, "absent")) == "stale"
+    assert act.absent(job_id) == "again"
+    assert act.answer(told(job_id, "absent")) == "stale"
+
+
+def test_rule_12_found_is_believed_from_any_asker(act: Actor) -> None:
+    """The gateway has shown the message: it doesn't matter whose question that was, nor in which epoch."""
+    job_id = act.lose(act.enqueue())
+    assert act.question(job_id, "first") is not None
+    act.new_epoch()
+    assert act.answer(replace(told(job_id, "found", token="a stranger's"), epoch=1)) == "sent"
+    assert act.answer(told(job_id, "found")) == "stale", "said before"
+    assert act.lookup(job_id).message_id == IDS[0]
+
+
+def test_rule_12_an_answer_of_another_epoch_decides_nothing(act: Actor) -> None:
+    """The copy that a replica had may know the same token."""
+    job_id = act.lose(act.enqueue())
+    act.pass_time(SETTLING)
+    act.send_another()
+    assert act.question(job_id) is not None
+    older = act.epoch
+    act.new_epoch()
+    before = act.look()
+    assert act.answer(replace(told(job_id, "absent"), epoch=older)) == "stale"
+    assert act.look().jobs == before.jobs
+
+
+# -- rules 13 and 14
+
+
+def test_rule_13_the_settling_time_must_be_over_when_the_question_is_put(act: Actor) -> None:
+    """Put while the call could still act, "absent" is no evidence, even if it is written down long after."""
+    job_id = act.lose(act.enqueue())
+    act.pass_time(SETTLING - 60_000)
+    for _ in range(3):
+        act.send_another()
+        question = act.question(job_id)
+        assert question is not None
+        assert not question.counts
+        act.pass_time(APART)
+        act.client.zadd(keys.DUE, {job_id: act.look().now + SETTLING})  # nobody else asks meanwhile
+    act.pass_time(SETTLING)
+    assert act.answer(told(job_id, "absent")) == "later"
+    act.pass_time(APART)
+    act.send_another()
+    assert act.absent(job_id) == "later", "the first that counts"
+    act.pass_time(APART)
+    assert act.absent(job_id) == "again"
+
+
+def test_rule_13_a_dead_workers_call_may_act_from_its_leases_end_on(act: Actor) -> None:
+    """It may have called in the last moment: the settling time counts from there."""
+    job_id = act.start(act.enqueue())
+    act.pass_time(LEASE)
+    act.take_due()
+    act.pass_time(SETTLING - 1000)
+    act.send_another()
+    question = act.question(job_id)
+    assert question is not None
+    assert not question.counts
+    act.pass_time(1000)
+    question = act.question(job_id)
+    assert question is not None
+    assert question.counts
+
+
+@pytest.mark.parametrize("newer", [False, True])
+def test_rule_14_the_canary_must_be_newer_than_the_call_could_act(act: Actor, newer: bool) -> None:
+    """A list that shows an older message may be older than ours: then nothing counts, and no question is wasted."""
+    job_id = act.lose(act.enqueue())
+    act.pass_time(BOUND + (0 if newer else -1000))
+    message_id = act.send_another()
+    act.pass_time(SETTLING)
+    question = act.question(job_id)
+    assert question is not None
+    assert question.counts == newer
+    assert act.answer(told(job_id, "absent")) == "later"
+    act.pass_time(APART)
+    assert act.take_due().canary == (message_id, "77010000001")
+    if newer:
+        assert act.answer(told(job_id, "absent")) == "again"
+        return
+    assert act.question(job_id) is None, "only a newer message can change the answer"
+    act.send_another()
+    assert act.absent(job_id) == "later"
+    act.pass_time(APART)
+    assert act.absent(job_id) == "again"
+
+
+def test_rule_14_the_canarys_moment_is_when_its_call_began(act: Actor) -> None:
+    """Not when it was settled, which may be long after."""
+    job_id = act.lose(act.enqueue())
+    act.pass_time(SETTLING)
+    other = act.start(act.enqueue(), "other")
+    slow = replace(outcome(other, State.SENT, token="other"), ids=(7, 7, 2), took=SETTLING - BOUND + 1000)
+    assert act.settle(slow) == "settled"
+    question = act.question(job_id)
+    assert question is not None
+    assert not question.counts
+
+
+def test_rule_14_the_newest_message_is_the_canary(act: Actor) -> None:
+    """Settled later but called earlier, a message doesn't take its place; nor one whose record is gone."""
+    first = act.start(act.enqueue(), "first")
+    act.pass_time(1000)
+    newest = act.send_another()
+    assert act.settle(replace(outcome(first, State.SENT, token="first"), ids=(7, 7, 2), took=1000)) == "settled"
+    assert act.take_due().canary == (newest, "77010000001")
+    act.client.delete(keys.job(act.look().canary[0]))
+    assert act.take_due().canary is None
+
+
+def test_absence_takes_two_answers_some_seconds_apart(act: Actor) -> None:
+    """One list may be a stale one: and whatever can't be told in between begins it anew."""
+    job_id = act.lose(act.enqueue())
+    act.pass_time(SETTLING)
+    act.send_another()
+    assert act.absent(job_id) == "later"
+    assert act.absent(job_id) == "later", "at once"
+    act.pass_time(APART)
+    assert act.question(job_id) is not None
+    assert act.answer(told(job_id, "cant_tell")) == "later"
+    assert act.absent(job_id) == "later", "the first again"
+    act.pass_time(APART)
+    assert act.absent(job_id) == "again"
+
+
+# -- rule 15
+
+
+def test_rule_15_what_may_have_been_sent_is_not_ended_by_others(act: Actor) -> None:
+    """Neither its expiry nor its batch's cancellation nor a cancel ends a job that is being sent."""
+    job_id = act.start(act.enqueue(batch_id="b", expires_in=1000))
+    act.pass_time(2000)
+    act.run(ledger.cancel_batch("b"))
+    assert act.cancel(job_id) == "late"
+    act.take_due()
+    assert act.lookup(job_id).state is State.SENDING
+    assert act.settle(outcome(job_id, State.SENT)) == "settled"
+    act.look()
+
+
+def resent(act: Actor, how: str, **options: Any) -> str:  # noqa: ANN401 - of `Actor.enqueue`
+    """Makes a job whose first call may have been accepted and that waits to be called again."""
+    job_id = act.start(act.enqueue(on_unknown="resend", **options))
+    if how == "the answer was lost":
+        assert act.settle(replace(outcome(job_id, State.RETRYING), resends=True)) == "settled"
+    else:
+        act.pass_time(LEASE)
+        assert act.take_due().events == [(job_id, "resend")]
+    return job_id
+
+
+hows = pytest.mark.parametrize("how", ["the answer was lost", "the worker was lost"])
+outs = pytest.mark.parametrize("found", [True, False])
+
+
+@hows
+def test_a_resent_job_is_called_once_more_and_no_third_time(act: Actor, how: str) -> None:
+    """Two, for those who prefer them to none: after the second the gateway is asked."""
+    job_id = resent(act, how)
+    act.pass_time(DAY)
+    act.take_due()
+    act.take()
+    begun = act.begin(job_id, "second")
+    assert (begun.word, begun.on_unknown, begun.unsettled) == ("begun", "resent", True)
+    act.pass_time(LEASE)
+    assert act.take_due().events == [(job_id, "lost")]
+    assert act.lookup(job_id).state is State.SENDING
+    act.look()
+
+
+@hows
+@outs
+def test_rule_15_an_expired_resent_job_is_asked_about(act: Actor, how: str, found: bool) -> None:
+    """Its first call isn't settled: nobody sees it expired before the gateway has said that it doesn't have it."""
+    job_id = resent(act, how, expires_in=LEASE + 1000)
+    act.pass_time(DAY)
+    assert not act.lookup(job_id).state.final
+    act.take_due()
+    act.take()
+    act.begin(job_id, "second")
+    assert act.lookup(job_id).state is State.SENDING
+    if found:
+        act.question(job_id)
+        assert act.answer(told(job_id, "found")) == "sent"
+    else:
+        assert surely_absent(act, job_id) == State.EXPIRED
+    act.look()
+
+
+@hows
+@outs
+def test_rule_15_a_refusal_of_the_second_call_says_nothing_of_the_first(act: Actor, how: str, found: bool) -> None:
+    """Asked first; absent, it failed for the reason that the second was given."""
+    job_id = resent(act, how)
+    act.pass_time(DAY)
+    act.take_due()
+    act.take()
+    assert act.begin(job_id, "second").word == "begun"
+    for _ in range(2):
+        assert act.settle(outcome(job_id, State.FAILED, token="second")) == "settled"
+    job = act.lookup(job_id)
+    assert (job.state, job.attempts) == (State.SENDING, 2)
+    if found:
+        act.question(job_id)
+        assert act.answer(told(job_id, "found")) == "sent"
+        return
+    assert surely_absent(act, job_id) == State.FAILED
+    job = act.lookup(job_id)
+    assert job.error is not None
+    assert (job.state, job.error.code) == (State.FAILED, 1)
+    act.look()
+
+
+@hows
+@outs
+def test_rules_15_and_22_a_cancelled_resent_job_is_asked_about(act: Actor, how: str, found: bool) -> None:
+    """Nobody is told that it was cancelled; it is, if the gateway surely doesn't have it."""
+    job_id = resent(act, how, batch_id="b")
+    assert act.cancel(job_id) == "late"
+    assert act.lookup(job_id).state is State.SENDING
+    if found:
+        act.question(job_id)
+        assert act.answer(told(job_id, "found")) == "sent"
+    else:
+        assert surely_absent(act, job_id) == State.CANCELLED
+    act.take()
+    act.look()
+
+
+@hows
+def test_rules_15_and_22_a_cancelled_batchs_resent_job_is_asked_about(act: Actor, how: str) -> None:
+    """As others see it, and as it is written by whoever meets it."""
+    job_id = resent(act, how, batch_id="b")
+    act.run(ledger.cancel_batch("b"))
+    assert not act.lookup(job_id).state.final
+    act.pass_time(DAY)
+    act.take_due()
+    act.take()
+    assert act.lookup(job_id).state is State.SENDING
+    assert surely_absent(act, job_id) == State.CANCELLED
+
+
+# -- rule 16
+
+
+def found(job_id: str, *message_ids: int) -> Told:
+    """The gateway shows messages of a job's number and text."""
+    return replace(told(job_id, "found"), ids=tuple((each, each, 2) for each in message_ids))
+
+
+def test_rule_16_nothing_is_decided_while_a_twin_is_unsettled(act: Actor) -> None:
+    """One message, and two jobs whose it may be: neither is called again, neither is sent; once one is settled, both are."""
+    first = act.lose(act.enqueue(), "first", tokens=False)
+    second = act.lose(act.enqueue(), "second", tokens=False)
+    act.pass_time(SETTLING)
+    act.send_another()
+    for job_id in (first, second):
+        assert act.question(job_id) is not None
+        assert act.answer(found(job_id, 7)) == "later"
+        assert act.absent(job_id) == "later"
+        act.pass_time(APART)
+        assert act.absent(job_id) == "later"
+    assert act.settle(replace(outcome(first, State.SENT, token="first"), ids=(7, 7, 2))) == "settled"
+    assert act.absent(second) == "later"
+    act.pass_time(APART)
+    assert act.question(second) is not None
+    assert act.answer(found(second, 7)) == "again", "the only message is another job's"
+    act.look()
+
+
+def test_rule_16_a_twin_in_unknown_counts_as_unsettled(act: Actor) -> None:
+    """The message may be its own, though nobody asks any more."""
+    first = act.start(act.enqueue(), "first", tokens=False)
+    act.settle(outcome(first, State.UNKNOWN, token="first"))
+    second = act.lose(act.enqueue(), "second", tokens=False)
+    act.pass_time(SETTLING)
+    act.send_another()
+    assert act.question(second) is not None
+    assert act.answer(found(second, 7)) == "later"
+    act.pass_time(LIMIT)
+    assert act.question(second) is not None
+    assert act.answer(found(second, 7)) == "unknown"
+
+
+def test_rule_16_of_several_free_messages_none_is_taken(act: Actor) -> None:
+    """Which one is ours nobody can tell; a single free one is."""
+    job_id = act.lose(act.enqueue(), tokens=False)
+    assert act.question(job_id) is not None
+    assert act.answer(found(job_id, 7, 8)) == "later"
+    act.in_state(State.SENT)
+    assert act.question(job_id) is not None
+    assert act.answer(found(job_id, IDS[0], 8)) == "sent"
+    assert act.lookup(job_id).message_id == 8
+
+
+def test_rule_16_jobs_of_another_text_are_no_twins(act: Actor) -> None:
+    """They can be told apart."""
+    act.lose(act.enqueue(text="another"), "first", tokens=False)
+    job_id = act.lose(act.enqueue(), "second", tokens=False)
+    assert act.question(job_id) is not None
+    assert act.answer(found(job_id, 7)) == "sent"
+
+
+def test_rule_16_a_job_in_doubt_has_twins_too(act: Actor) -> None:
+    """A call that Redis forgot may have been for it: the message of an unsettled twin isn't its own for sure."""
+    in_doubt = act.enqueue()
+    act.new_epoch()
+    act.take()
+    assert act.begin(in_doubt, tokens=False).word == "asking"
+    twin = act.start(act.enqueue(), "twin", tokens=False)
+    assert act.question(in_doubt) is not None
+    assert act.answer(found(in_doubt, 7)) == "later"
+    assert act.settle(replace(outcome(twin, State.SENT, token="twin"), ids=(7, 7, 2))) == "settled"
+    assert act.lookup(in_doubt).state is State.SENDING
+
+
+def test_with_tokens_a_message_of_another_job_is_not_ours(act: Actor) -> None:
+    """Whatever an asker says: it belongs to one job, and this one is asked about again."""
+    act.in_state(State.SENT)
+    job_id = act.lose(act.enqueue(), "second")
+    assert act.question(job_id) is not None
+    assert act.answer(told(job_id, "found")) == "later"
+    assert act.settle(outcome(job_id, State.FAILED, token=NONCE)) == "stale"
+    assert act.lookup(job_id).state is State.SENDING

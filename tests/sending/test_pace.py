@@ -1,0 +1,52 @@
+"""One rate for all workers: never more than the limit in any window, nearly all of it while there is work."""
+
+from collections.abc import Callable
+from itertools import pairwise
+
+from smsq import Sms, SmsQueue
+from smsq.states import State
+from tests.support.jobs import end_of
+from tests.support.sandbox import Sandbox, ordinary
+from tests.support.waiting import wait_until
+from tests.support.worker import Worker
+
+RATE = 40
+JOBS = 160
+
+
+def test_no_window_has_more_calls_than_the_limit(
+    worker: Callable[..., Worker], queue: SmsQueue, sandbox: Sandbox
+) -> None:
+    """Two workers, 40/s: in no second more than 40 calls reach the gateway, with 50 ms of tolerance."""
+    for _ in range(2):
+        worker(SMSQ_RATE_LIMIT=f"{RATE}/s")
+    jobs = [job.id for job in queue.enqueue_many(Sms(recipient=ordinary(n), text="Код") for n in range(JOBS))]
+    assert {end_of(queue, job_id, 60).state for job_id in jobs} == {State.SENT}
+    moments = sorted(call["monotonic"] for call in sandbox.calls())
+    assert len(moments) == JOBS
+    crowded = [first for first in moments if sum(first <= each < first + 0.95 for each in moments) > RATE]
+    assert not crowded
+
+
+def test_calls_that_ask_count_too(worker: Callable[..., Worker], queue: SmsQueue, sandbox: Sandbox) -> None:
+    """Questions keep the same distance from calls as calls do from each other."""
+    worker(SMSQ_RATE_LIMIT="10/s")
+    lost = queue.enqueue(Sms(recipient=sandbox.recipient("closed-accepted"), text="Код")).id
+    jobs = [job.id for job in queue.enqueue_many(Sms(recipient=ordinary(n), text="Код") for n in range(40))]
+    assert {end_of(queue, job_id, 60).state for job_id in (lost, *jobs)} == {State.SENT}
+    assert any(call["method"] == "message/list" for call in sandbox.calls())
+    moments = sorted(call["monotonic"] for call in sandbox.calls())
+    assert min(later - earlier for earlier, later in pairwise(moments)) > 0.05
+
+
+def test_too_many_calls_slow_all_workers_down(worker: Callable[..., Worker], queue: SmsQueue, sandbox: Sandbox) -> None:
+    """Code 30 for one call: nobody calls for the time it asks for, and the pace is lower for a while."""
+    first = worker(SMSQ_RATE_LIMIT="50/s", SMSQ_RETRY_WINDOW="0", SMSQ_DISPATCH_INTERVAL="0.1")
+    sandbox.post("/sandbox/fail", **{"next": 1, "as": "429"})
+    queue.enqueue(Sms(recipient=ordinary(0), text="Код"))
+    wait_until(lambda: first.lines("gate.closed"), what="the pace is held")
+    jobs = [job.id for job in queue.enqueue_many(Sms(recipient=ordinary(n), text="Код") for n in range(1, 20))]
+    assert {end_of(queue, job_id, 60).state for job_id in jobs} == {State.SENT}
+    refused, *later = sorted(call["monotonic"] for call in sandbox.calls())
+    assert later[0] - refused >= 0.95, "Retry-After: 1"
+    assert (later[18] - later[0]) / 18 > 1.5 / 50, "at half the rate"
