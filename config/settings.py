@@ -80,6 +80,9 @@ class WorkerSettings(Settings):
     dispatch_interval: float = Field(
         default=1.0, ge=0.05, le=60, description="Seconds between a worker's looks at what is due"
     )
+    sweep_interval: float = Field(
+        default=10.0, ge=0.1, le=3600, description="Seconds between a worker's steps of the slow sweep, 1000 keys each"
+    )
     rate_limit: str | None = Field(
         default=None, description="Calls to the gateway for all workers together: `10/s`, `300/m`, `5000/h`"
     )

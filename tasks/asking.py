@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import structlog
-from smsq.gateway.questions import Canary, Question, Reply, ask
 from structlog.typing import FilteringBoundLogger
 
 from smsq.errors import InvalidSms
+from smsq.gateway.questions import Canary, Question, Reply, ask
 from smsq.ledger import Looked, Told
 from smsq.ledger.asking import AnswerWord
 from smsq.message import campaign_token, load

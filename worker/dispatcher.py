@@ -10,8 +10,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from structlog.typing import FilteringBoundLogger
@@ -26,13 +25,15 @@ from tasks import identity
 from tasks.asking import PATIENCE, ROUND, Asker
 from tasks.runtime import runtime
 
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
 log: FilteringBoundLogger = structlog.get_logger()
 
 #: Entries of a look. A full one is followed by the next at once; Redis is held for a few milliseconds by each.
 LIMIT = 500
 _TIMEOUT = 5.0
-#: Seconds between steps of the sweep, and keys of one: a million jobs are seen in about three hours.
-_SWEEP_PAUSE = 10.0
+#: Keys that a step of the sweep looks at: a million jobs are seen in about three hours.
 _SWEEP_KEYS = 1000
 
 
@@ -52,6 +53,7 @@ class Dispatcher:
         tell: Callable[[Told, AnswerWord], None],
     ) -> None:
         self._interval = min(settings.dispatch_interval, settings.lease / 4)
+        self._sweep_interval = settings.sweep_interval
         self._policy = settings.policy
         self._state = state
         self._announce = tell
@@ -116,7 +118,7 @@ class Dispatcher:
         """Takes a step of the slow sweep, when it is time for one."""
         if time.monotonic() < self._next_sweep:
             return
-        self._next_sweep = time.monotonic() + _SWEEP_PAUSE
+        self._next_sweep = time.monotonic() + self._sweep_interval
         try:
             swept = self._runner.run(ledger.sweep(self._cursor, _SWEEP_KEYS), _TIMEOUT)
         except QueueUnavailable as error:
@@ -124,8 +126,10 @@ class Dispatcher:
             return
         self._cursor = swept.cursor
         for job_id, what in swept.events:
-            reason = "it was in neither a lane nor `due`" if what == "repaired" else "its record can't be used"
-            log.error(f"job.{what}", job_id=job_id, reason=reason)
+            if what == "repaired":
+                log.error("job.repaired", job_id=job_id, reason="it was in neither a lane nor `due`")
+            else:
+                log.error("job.parked", job_id=job_id, reason="its record can't be used")
 
     def _tell(self, looked: Looked) -> None:
         for job_id, what in looked.events:

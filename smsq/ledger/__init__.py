@@ -13,8 +13,8 @@ from smsq.ledger.asking import Look, Looked, Policy, Question, Swept, Told, answ
 from smsq.ledger.holding import (
     BEGIN_WORDS,
     SETTLE_WORDS,
-    Begun,
     BeginWord,
+    Begun,
     Heard,
     Purged,
     Settlement,

@@ -41,7 +41,7 @@ class Taken(NamedTuple):
     """Milliseconds until a pause, a gate or the pace lets anything pass; None if nothing holds it back."""
 
 
-def take(  # noqa: PLR0913 - each a setting of the worker
+def take(
     count: int,
     lanes: Sequence[Lane],
     *,
@@ -109,7 +109,7 @@ class Begun:
     unsettled: bool = False
 
 
-def begin(  # noqa: PLR0913 - each a setting of the worker
+def begin(
     job_ids: Sequence[str], nonce: str, *, epoch: int, lease: int, retention: int, worker: str, tokens: bool = True
 ) -> Call[list[Begun]]:
     """Begins taken jobs under a fencing token of the caller's choice.

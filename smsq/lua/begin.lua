@@ -62,7 +62,9 @@ local function begin(id)
   if why == 'malformed' then reject(id) end
   if why then return {why} end
   if FINAL[job.state] then
-    return {(job.state == 'expired' or job.state == 'cancelled') and job.state or 'final'}
+    if job.state ~= 'expired' and job.state ~= 'cancelled' then return {'final'} end
+    redis.call('HSET', job_key(id), 'state', job.state)   -- something for a WAIT to confirm: Celery is told this end
+    return {job.state}
   end
   local due = redis.call('ZSCORE', DUE, id)
   if not due then return {'waiting'} end

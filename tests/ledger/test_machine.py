@@ -35,7 +35,9 @@ PROFILES = {
 WORKER = st.sampled_from(WORKERS)
 PICK = st.integers(0, 11)
 #: A job that is offered again, as nobody has done anything with it.
-UNTOUCHED: dict[str, Any] = {"ask": None, "token": "", "attempts": 0, "message_id": None, "ended": None, "losses": 0}
+UNTOUCHED: dict[str, Any] = {"state": State.QUEUED, "resent": False, "ask": None, "losses": 0, "due": None, "token": "",
+                             "attempts": 0, "message_id": None, "ended": None, "waiters": 0, "woken": 0, "stored": None,
+                             "shown": None}  # fmt: skip
 LANE = st.sampled_from(LANES)
 SOME_LANES: st.SearchStrategy[list[Lane]] = st.sampled_from([list(LANES), ["normal", "bulk"], ["bulk"]])
 BATCHES = st.sampled_from(["", "b1", "b1", "b2"])
@@ -88,7 +90,9 @@ class LedgerMachine(AskingSteps):
         """Its answer was lost, and the library sent it once more; or its key comes again after the ledger forgot it."""
         entries, options, epoch = self.enqueued[-1 - pick % min(5, len(self.enqueued))]
         if all(each.key or each.id in self.model.jobs for each in entries):
-            again = [replace(each, state=State.QUEUED, due=None, **UNTOUCHED) for each in entries]
+            expires = None if options.expires_in is None else self.model.now + options.expires_in // UNIT
+            resend = options.on_unknown == "resend"
+            again = [replace(each, expires=expires, resend=resend, **UNTOUCHED) for each in entries]
             self.check_enqueue(again, replace(options, send_at=None), forgotten=epoch < self.model.next_epoch)
 
     @precondition(lambda self: self.model.jobs)

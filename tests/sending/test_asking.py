@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import redis
 
 #: A gateway that acts within a second, and shows at once what it did.
-SETTLES_SOON = {
+SETTLES_SOON: dict[str, Any] = {
     "SMSQ_GATEWAY_BOUND": "1",
     "SMSQ_LIST_DELAY": "0.5",
     "SMSQ_SETTLING_TIME": "1.5",
@@ -50,7 +50,7 @@ def settled(queue: SmsQueue, job_id: str, timeout: float = 60) -> State:
         if job.state.final:
             return job.state
         queue.enqueue(Sms(recipient=OTHERS, text="another message"))
-    raise AssertionError(f"the job is still {job.state} ({job.error})")
+    raise AssertionError(f"the job has not ended: {queue.lookup(job_id)}")
 
 
 def lose_the_next(sandbox: Sandbox, *, accepted: bool) -> None:

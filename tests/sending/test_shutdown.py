@@ -9,6 +9,7 @@ import redis
 
 from smsq import Sms, SmsQueue, keys
 from smsq.states import State
+from tests.sending.test_asking import SETTLES_SOON, settled
 from tests.support.jobs import at_rest, end_of, in_state, make_due, put_off
 from tests.support.sandbox import Sandbox, ordinary
 from tests.support.waiting import wait_until
@@ -201,3 +202,48 @@ def test_who_prefers_two_to_none_is_called_again_after_a_kill(
     assert (job.state, job.attempts) == (State.SENT, 2)
     assert len(sandbox.calls()) == 2
     wait_until(lambda: survivor.lines("job.resend"), what="a line that says so")
+
+
+@pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGQUIT])
+def test_a_second_signal_leaves_calls_a_few_seconds(
+    worker: StartWorker, queue: SmsQueue, sandbox: Sandbox, client: "redis.Redis", second: int
+) -> None:
+    """Item 7: a call that ends in them is settled; one that doesn't is asked about by others; what waits is back."""
+    number = sandbox.recipient("hang-accepted")
+    leaving = worker("-c", "2", SMSQ_SHUTDOWN_GRACE="600", SMSQ_CALL_TIMEOUT="200", SMSQ_LEASE="210")
+    sandbox.post("/sandbox/latency", seconds=2)
+    hanging = queue.enqueue(Sms(recipient=number, text="Код")).id
+    slow, waiting, last = enqueue(queue, 3)
+    wait_until(lambda: len(sandbox.calls()) >= 1 and sandbox.called(ordinary(0)), what="two calls are out")
+    leaving.signal(signal.SIGTERM)
+    wait_until(lambda: in_state(queue, last, State.QUEUED), what="it has begun to stop")
+    leaving.signal(second)
+    leaving.process.wait(30)
+    assert in_state(queue, slow, State.SENT)
+    assert in_state(queue, hanging, State.SENDING)
+    assert in_state(queue, waiting, State.QUEUED)
+    worker(SMSQ_DISPATCH_INTERVAL="0.05")
+    make_due(client, hanging)
+    assert {end_of(queue, job_id).state for job_id in (hanging, waiting, last)} == {State.SENT}
+    assert {sandbox.called(each) for each in (number, *map(ordinary, range(3)))} == {1}
+
+
+def test_a_frozen_worker_that_wakes_starts_no_call_whose_lease_is_gone(
+    worker: StartWorker, queue: SmsQueue, sandbox: Sandbox
+) -> None:
+    """F10: it had begun five jobs and called for one; the others were taken over meanwhile: one call each."""
+    frozen = worker("-c", "1", **SETTLES_SOON)
+    sandbox.post("/sandbox/latency", seconds=1.5)
+    jobs = enqueue(queue, 5)
+    wait_until(lambda: len(in_states(queue, jobs, State.SENDING)) >= 2, what="some wait for the slot")
+    frozen.signal(signal.SIGSTOP)
+    try:
+        sandbox.post("/sandbox/latency", seconds=0)
+        worker(**SETTLES_SOON)
+        assert {settled(queue, job_id) for job_id in jobs} == {State.SENT}
+    finally:
+        frozen.signal(signal.SIGCONT)
+    after = [queue.enqueue(Sms(recipient=ordinary(50 + number), text="Код")).id for number in range(20)]
+    assert {end_of(queue, job_id).state for job_id in after} == {State.SENT}
+    assert frozen.stop() == 0
+    assert {sandbox.called(ordinary(number)) for number in range(5)} == {1}
