@@ -15,7 +15,8 @@ smsq:key:<hash>          str   idempotency key -> "<job id> <content hash>"
 smsq:message:<n>         hash  messageId = n*100 + field -> job id
 smsq:campaign:<n>        hash  campaignId = n*100 + field -> job id
 smsq:wake:<id>           list  one entry for each one who waits for the job's end
-smsq:epoch               hash  the time in which this ledger certainly didn't go back: `number`, the `server`, `started` (ms)
+smsq:epoch               hash  the time in which this ledger certainly didn't go back: `number`, the `server`,
+                               `started` (ms)
 smsq:canary              str   the newest message that the gateway accepted: "<job id> <called, ms> <epoch>"
 smsq:ended:<state>       zset  job id -> when it ended (ms), of those that are `failed` or `unknown`
 smsq:twins:<hash>        set   unsettled jobs of one number, text and sender; only without tokens in campaign names
@@ -23,8 +24,8 @@ smsq:pause               hash  lane or `all` -> "<ms> <reason>": operators hold 
 smsq:gate:circuit        hash  the gateway fails, for all workers: `failures` in a row, and while it is closed `since`,
                                `reason`, `pause` (ms), `probe_at` (ms), `permit` (the probe's job id)
 smsq:gate:worker:<name>  hash  the gateway refuses one worker's account; the same fields
-smsq:pace                hash  the common pace: the `next` free moment (ms), `hold` (ms: nobody calls before), `factor` of
-                               the interval until `factor_until` (ms), `reason`
+smsq:pace                hash  the common pace: the `next` free moment (ms), `hold` (ms: nobody calls before), `factor`
+                               of the interval until `factor_until` (ms), `reason`
 smsq:workers             hash  worker's name -> "<its last heartbeat, ms> <what it says of itself, JSON>"
 smsq:parked              hash  job id -> why nobody can do anything with its record
 smsq:counters            hash  ids dropped from lanes, by reason; jobs that were repaired; messages of others

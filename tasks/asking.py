@@ -67,7 +67,7 @@ class Asker:
         for reply in await self._replies(questions, Canary(*looked.canary) if looked.canary else None):
             ids = tuple((match.message_id, match.campaign_id, match.campaign_status) for match in reply.matches)
             recipient = recipients[reply.job_id]
-            told.append(Told(reply.job_id, token, epoch, reply.word, reply.reason, ids, recipient))
+            told.append(Told(reply.job_id, token, epoch, reply.word, reply.reason, ids, recipient, reply.proved))
         try:
             words = await asyncio.gather(*map(process.answer, told))
         except Stopped:

@@ -161,7 +161,7 @@ def classify(status: int, headers: Mapping[str, str], body: bytes, *, clean: Cal
         The outcome; it never raises for anything a server can send.
     """
     envelope = _envelope(body)
-    code = None if envelope is None else _whole_number(envelope.get("code"))
+    code = None if envelope is None else whole_number(envelope.get("code"))
     if code == 0 and status == HTTPStatus.OK and envelope is not None and (accepted := _accepted(envelope.get("data"))):
         return accepted
     row = _row(status, code)
@@ -188,6 +188,29 @@ def classify_fault(fault: Fault, *, written: bool, detail: str = "") -> Outcome:
         `Kind.TRY_AGAIN` if nothing was written, else `Kind.UNKNOWN`.
     """
     return Outcome(kind=Kind.UNKNOWN if written else Kind.TRY_AGAIN, reason=fault.value, detail=detail)
+
+
+class Data(NamedTuple):
+    """What an answer to a question holds.
+
+    Attributes:
+        value: The envelope's `data`; None if there is nothing to be read.
+        problem: Why there isn't, in a few words; '' for an answer that can be read.
+    """
+
+    value: Any
+    problem: str = ""
+
+
+def read_data(status: int, body: bytes) -> Data:
+    """Reads an answer to a method that changes nothing. It never raises for anything a server can send."""
+    envelope = _envelope(body)
+    code = None if envelope is None else whole_number(envelope.get("code"))
+    if code == 0 and status == HTTPStatus.OK and envelope is not None:
+        return Data(envelope.get("data"))
+    row = _row(status, code)
+    meaning = "the answer isn't the API's" if row.kind is Kind.ACCEPTED else row.meaning
+    return Data(None, meaning if code is None else f"code {code}: {meaning}")
 
 
 def _row(status: int, code: int | None) -> Row:
@@ -219,7 +242,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _whole_number(value: object) -> int | None:
+def whole_number(value: object) -> int | None:
     """Reads a number that the API gives as a JSON integer or as a string of digits.
 
     `int()` would take much more: ``true``, ``12.0``, ``" 12 "``, ``"1_000"``, digits of other scripts. None of these is
@@ -238,9 +261,9 @@ def _accepted(data: object) -> Outcome | None:
     """Reads the ids of a code 0 answer; None if any of them is missing or odd."""
     if not isinstance(data, dict):
         return None
-    message_id = _whole_number(data.get("messageId"))
-    campaign_id = _whole_number(data.get("campaignId"))
-    campaign_status = _whole_number(data.get("status"))
+    message_id = whole_number(data.get("messageId"))
+    campaign_id = whole_number(data.get("campaignId"))
+    campaign_status = whole_number(data.get("status"))
     if not (message_id and campaign_id and campaign_status in _CAMPAIGN_STATUSES):
         return None
     return Outcome(

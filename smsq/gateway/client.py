@@ -20,7 +20,7 @@ import aiohttp
 from pydantic import SecretStr
 from yarl import URL
 
-from smsq.gateway.answers import NOT_CALLED, Fault, Outcome, classify, classify_fault
+from smsq.gateway.answers import NOT_CALLED, Data, Fault, Outcome, classify, classify_fault, read_data
 from smsq.gateway.form import Form, Permit, urlencode
 from smsq.privacy import redact
 
@@ -29,9 +29,14 @@ if TYPE_CHECKING:
     from aiohttp.typedefs import LooseHeaders
 
 SEND_SMS: Final = "service/message/sendsmsmessage"
+#: The methods that ask what became of messages.
+MESSAGE_LIST: Final = "service/message/list"
+CAMPAIGN_GET: Final = "service/campaign/get"
 
 MAX_ANSWER_BYTES: Final = 64 * 1024
 """An answer to sendSmsMessage has a few hundred bytes. Reading more than this would only feed whoever sends it."""
+MAX_LIST_BYTES: Final = 4 * 1024 * 1024
+"""A page of a list has a hundred messages, each with its text, which JSON may escape to six bytes a character."""
 
 MAX_IDLE_SECONDS: Final = 4.0
 """How long a connection may have rested and still be used.
@@ -97,7 +102,10 @@ class Client:
         server = URL(url)
         if server.scheme not in {"http", "https"} or not server.host or server.query_string or server.fragment:
             raise ValueError("The gateway's URL must be http:// or https:// with a host, without ? and #")
-        self._send_sms_url = (server / SEND_SMS).with_query(output="json", api="v1")
+        self._urls = {
+            method: (server / method).with_query(output="json", api="v1")
+            for method in (SEND_SMS, MESSAGE_LIST, CAMPAIGN_GET)
+        }
         self._key = api_key if isinstance(api_key, SecretStr) else SecretStr(api_key)
         self._encoded_key = SecretStr(urlencode({"apiKey": self._key.get_secret_value()}) + "&")
         context = ssl.create_default_context(cafile=ca_file)
@@ -142,8 +150,8 @@ class Client:
         response: aiohttp.ClientResponse | None = None
         cancelled = False
         try:
-            async with self._session.post(self._send_sms_url, data=body, allow_redirects=False) as response:
-                answer = await _read(response.content)
+            async with self._session.post(self._urls[SEND_SMS], data=body, allow_redirects=False) as response:
+                answer = await _read(response.content, MAX_ANSWER_BYTES)
             return classify(response.status, response.headers, answer, clean=partial(self._clean, form))
         except asyncio.CancelledError:
             cancelled = True
@@ -159,6 +167,30 @@ class Client:
             # Raised out here, where it doesn't take aiohttp's exception and frames along as its context.
             raise asyncio.CancelledError(outcome)
         return outcome
+
+    async def ask(self, method: str, form: Mapping[str, str]) -> Data:
+        """Calls a method that changes nothing, once, within the same limits of time.
+
+        Args:
+            method: `MESSAGE_LIST` or `CAMPAIGN_GET`.
+            form: Its parameters, without the key.
+
+        Returns:
+            What the answer holds, or why there is nothing to be read in it. It raises for nothing that a server or the
+            network can do.
+        """
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        try:
+            async with self._session.post(
+                self._urls[method], data=self._encode(form), headers=headers, allow_redirects=False
+            ) as response:
+                answer = await _read(response.content, MAX_LIST_BYTES)
+            return read_data(response.status, answer)
+        except Exception as error:
+            if not isinstance(error, aiohttp.ClientError | OSError | _OversizedError):
+                raise  # a bug
+            fault, detail = _describe(error, written=True)
+            return Data(None, " ".join(filter(None, (fault.value, detail))))
 
     async def close(self) -> None:
         """Closes all connections. A call that is still out ends as unknown."""
@@ -199,12 +231,12 @@ class _Request(aiohttp.ClientRequest):
         return await super().send(conn)
 
 
-async def _read(content: aiohttp.StreamReader) -> bytes:
-    """Reads a body up to the size limit."""
+async def _read(content: aiohttp.StreamReader, limit: int) -> bytes:
+    """Reads a body up to a size (bytes)."""
     answer = bytearray()
     while chunk := await content.readany():
         answer += chunk
-        if len(answer) > MAX_ANSWER_BYTES:
+        if len(answer) > limit:
             raise _OversizedError
     return bytes(answer)
 

@@ -122,19 +122,22 @@ class Told:
         job_id: The job.
         token: The question's.
         epoch: The one in which it was given.
-        word: ``found``, ``absent`` or ``cant_tell``.
+        word: ``found``, ``absent``, ``near`` (absent, but for messages that may be this one) ``empty`` (not
+            found, which proves nothing) or ``cant_tell``.
         reason: Why it can't tell, in a few words.
-        ids: messageId, campaignId and campaign status of each message found, oldest first.
+        ids: messageId, campaignId and campaign status of each message found, or near; oldest first.
         recipient: Kept when the message goes; with ``found``.
+        proved: Whether the job is absent if all of them are other jobs' messages.
     """
 
     job_id: str
     token: str
     epoch: int
-    word: Literal["found", "absent", "cant_tell"]
+    word: Literal["found", "absent", "near", "empty", "cant_tell"]
     reason: str = ""
     ids: tuple[tuple[int, int, int], ...] = ()
     recipient: str = ""
+    proved: bool = False
 
     def to_json(self) -> str:
         """Returns what `answer.lua` reads."""
@@ -146,7 +149,7 @@ class Told:
             given["matches"] = [
                 {name: str(number) for name, number in zip(names, ids, strict=True)} for ids in self.ids
             ]
-            given["recipient"] = self.recipient
+            given |= {"recipient": self.recipient, "proved": self.proved}
         return json.dumps(given, separators=(",", ":"))
 
 

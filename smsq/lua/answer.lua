@@ -8,8 +8,9 @@
 --
 -- ARGV  retention (ms), lease (ms), settling time (ms), limit of asking (ms), losses at most, age at which a job that
 --       was put off again and again fails (ms), then for each job a JSON object:
---   id, token (the question's), epoch, word: found | absent | cant_tell, reason
---   found: matches: [{message_id, campaign_id, campaign_status} as strings, oldest first], recipient
+--   id, token (the question's), epoch, word: found | absent | near | empty | cant_tell, reason
+--   found, near (absent, but for messages that may be this one): recipient, matches: [{message_id, campaign_id,
+--   campaign_status} as strings, oldest first], proved (true: absent, if all of these are other jobs')
 -- Returns for each job one of
 --   'sent'      found
 --   'again'     surely absent: it is on its lane again
@@ -96,9 +97,10 @@ end
 local function answer_one(a)
   local job = read(a.id)
   if not job then return 'stale' end
-  local matches = a.word == 'found' and unowned(job, a.matches) or {}
+  local matches = a.matches and unowned(job, a.matches) or {}
+  if a.matches and #matches == 0 then a.word = a.proved and 'absent' or 'cant_tell' end   -- they are other jobs'
   local twin = has_twin(job)
-  if #matches > 0 and not twin and (not job.twin or #matches == 1) and job.state ~= 'sent' then
+  if a.word == 'found' and #matches > 0 and not twin and (not job.twin or #matches == 1) and job.state ~= 'sent' then
     local found = matches[1]
     found.recipient = a.recipient
     note(job, now, 'found', #matches > 1 and #matches .. ' messages of this job' or 'the gateway has it')
@@ -107,8 +109,9 @@ local function answer_one(a)
   if not job.asking or job.ask.token ~= a.token or a.epoch ~= EPOCH.number then return 'stale' end
   local ask = job.ask
   ask.why = a.reason ~= '' and a.reason or a.word
-  note(job, now, 'asked', a.word == 'absent' and 'not found' or ask.why)
-  if a.word == 'cant_tell' or twin or #matches > 0 or (a.word == 'found' and not job.twin) then
+  note(job, now, 'asked', (a.word == 'absent' or a.word == 'empty') and 'not found' or ask.why)
+  if a.word == 'empty' then ask.counts = false end
+  if a.word ~= 'absent' and a.word ~= 'empty' or twin then
     ask.absent, ask.empty = nil, nil
     return later(job)
   end

@@ -89,7 +89,9 @@ class Actor:
         job_id = self.enqueue(lane="urgent", text=nonce)
         assert self.take(lanes=["urgent"]) == [job_id]
         assert self.begin(job_id, nonce).word == "begun"
-        assert self.settle(replace(outcome(job_id, State.SENT, token=nonce), ids=(message_id, message_id, 2))) == "settled"
+        assert (
+            self.settle(replace(outcome(job_id, State.SENT, token=nonce), ids=(message_id, message_id, 2))) == "settled"
+        )
         return message_id
 
     def question(self, job_id: str, token: str = ASKED, policy: Policy = POLICY) -> Question | None:

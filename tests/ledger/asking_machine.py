@@ -38,7 +38,7 @@ class Copy:
     @staticmethod
     def dump(client: "redis.Redis") -> list[tuple[str, bytes, int]]:
         """Reads every key as Redis stores it."""
-        found: list[str] = client.keys("*")
+        found = [str(key) for key in client.keys("*")]
         with client.pipeline() as pipeline:
             for key in found:
                 pipeline.pexpiretime(key)

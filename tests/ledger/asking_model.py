@@ -8,7 +8,6 @@ from smsq.states import State
 from tests.ledger.entries import BOUND, GIVE_UP, LEASE, LIMIT, LOSSES, PATIENCE, SETTLING, Ask, Entry
 from tests.ledger.model import Model
 
-
 #: What `answer` says of a job that has ended uncalled.
 ENDS: dict[State, AnswerWord] = {
     State.EXPIRED: "expired", State.CANCELLED: "cancelled", State.FAILED: "failed",

@@ -4,8 +4,8 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-#: What a call can come to, and how many units later the gateway accepts the message, or None: never. Those that are lost
-#: look alike to us: no answer came.
+#: What a call can come to, and how many units later the gateway accepts the message, or None: never. Those that are
+#: lost look alike to us: no answer came.
 OUTCOMES: dict[str, int | None] = {
     "accepted": 0,
     "refused": None,

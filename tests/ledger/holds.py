@@ -95,7 +95,7 @@ _BECOMES = {
     "lost": [State.SENDING],
     "resend": [State.RETRYING],
 }
-_HEARD = {
+_HEARD: dict[str, list[Heard | None]] = {
     "none": [None],
     "accepted": [Heard("well")],
     "refused": [Heard("well")],

@@ -9,7 +9,17 @@ from dataclasses import dataclass, field
 from smsq.ledger import Settlement
 from smsq.states import FINAL, State
 from tests.ledger.entries import (
-    CIRCUIT_AFTER, LEASE, OPEN, RESERVATION, RETENTION, UNIT, WAITING, Ask, BatchEntry, Entry, Gate,
+    CIRCUIT_AFTER,
+    LEASE,
+    OPEN,
+    RESERVATION,
+    RETENTION,
+    UNIT,
+    WAITING,
+    Ask,
+    BatchEntry,
+    Entry,
+    Gate,
 )  # fmt: skip
 
 CIRCUIT = "circuit"

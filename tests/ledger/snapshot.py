@@ -81,11 +81,16 @@ class Snapshot:
         # A piece of a message may end in the middle of a character: the client must not decode it.
         answer = client.execute_command("EVAL", _READ, 0, NEVER_DECODE=True)  # type: ignore[no-untyped-call]
         entries = _text(answer[1:])
-        named = {key: content for key, _, _, content in entries}
+        named: dict[str, Any] = {key: content for key, _, _, content in entries}
         epoch = dict(zip(named.get(keys.EPOCH, [])[::2], named.get(keys.EPOCH, [])[1::2], strict=True))
-        canary, called, *_ = (*named.get(keys.CANARY, "").split(" "), "0")
+        canary, _, called = str(named.get(keys.CANARY, "")).partition(" ")
         paused = set(named.get(keys.PAUSE, [])[::2])
-        taken = cls(int(answer[0]), paused=paused, epoch=int(epoch.get("number", 0)), canary=(canary, int(called)))
+        taken = cls(
+            int(answer[0]),
+            paused=paused,
+            epoch=int(epoch.get("number", 0)),
+            canary=(canary, int((called or "0").split()[0])),
+        )
         for key, kind, ttl, content in entries:
             taken.ttl[key], taken.kinds[key] = ttl, kind
             name = key.split(":", 2)[-1]

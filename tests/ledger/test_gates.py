@@ -176,7 +176,8 @@ def test_a_refused_accounts_probe_tells_when_it_is_over(act: Actor) -> None:
     hear(act, REFUSED, out(act))
     ids = [act.enqueue() for _ in range(3)]
     act.pass_time(PAUSE)
-    assert (first := probe(act)) == ids[0]
+    first = probe(act)
+    assert first == ids[0]
     hear(act, REFUSED, first)
     taken = act.run(act.take_call(worker="a"))
     assert taken.come_back is not None

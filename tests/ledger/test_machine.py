@@ -1,8 +1,8 @@
 """The ledger as a state machine: any sequence of its scripts, with two workers, deaths, and time that passes.
 
 The oracle is `tests.ledger.asking_model`. After each step the whole ledger is read and compared, and at the end of each
-example everything that was accepted must come to an end. The gateway is a model too: it loses answers, accepts late, and
-its list lags. What must hold of it above all: it never gets a message of a job twice.
+example everything that was accepted must come to an end. The gateway is a model too: it loses answers, accepts late,
+and its list lags. What must hold of it above all: it never gets a message of a job twice.
 """
 
 import os
@@ -20,9 +20,9 @@ from smsq.lanes import LANES, Lane, queue_name
 from smsq.ledger import Settlement
 from smsq.states import State
 from tests.ledger.asking_machine import AskingSteps
-from tests.ledger.entries import CIRCUIT_AFTER, DELAY, RETENTION, UNIT, Entry
+from tests.ledger.entries import DELAY, RETENTION, UNIT, Entry
 from tests.ledger.gateway_model import OUTCOMES
-from tests.ledger.holds import Hold, settlement_for
+from tests.ledger.holds import settlement_for
 from tests.ledger.machine import WORKERS
 from tests.ledger.snapshot import Snapshot
 from tests.support.server import Server
@@ -276,7 +276,7 @@ class LedgerMachine(AskingSteps):
     @precondition(lambda self: any(each.told is None for each in self.inquiries))
     @rule(pick=PICK, answers=st.sampled_from([True, True, True, False]), writes=st.booleans())
     def an_asker_asks(self, pick: int, answers: bool, writes: bool) -> None:
-        """The gateway is asked, perhaps long after the question was given; the answer may stay unwritten for a while."""
+        """The gateway is asked, perhaps long after the question was given; and the answer written, or not yet."""
         waiting = [each for each in self.inquiries if each.told is None]
         inquiry = waiting[-1 - pick % len(waiting)]
         self.put(inquiry, answers=answers)
@@ -315,7 +315,7 @@ class LedgerMachine(AskingSteps):
         how=st.sampled_from(["another server", "a copy is kept", "back", "back", "a newer epoch is known"]), pick=PICK
     )
     def redis_fails(self, how: str, pick: int) -> None:
-        """It is another one, which had everything, or less: a replica that lagged, an older file; or its clock jumps."""
+        """It is another one, that has everything or less: a replica that lagged, an older file; or its clock jumps."""
         if how == "another server":
             self.another_server()
         elif how == "a newer epoch is known":
@@ -384,7 +384,7 @@ class LedgerMachine(AskingSteps):
 
 @pytest.mark.timeout(900)  # one that fails takes its time to get short
 def test_no_sequence_of_events_loses_a_job_or_calls_for_it_twice(server: Server) -> None:
-    """Rules 1 to 15, 17 to 19, 21, 22 and 24, in any order of events, with a gateway that is as unkind as the real one."""
+    """Rules 1 to 15, 17 to 19, 21, 22 and 24, in any order of events, with a gateway as unkind as the real one."""
     profile = PROFILES[os.environ.get("HYPOTHESIS_PROFILE", "default")]
     run_state_machine_as_test(
         partial(LedgerMachine, server),  # type: ignore[arg-type] # any factory will do, as its documentation says

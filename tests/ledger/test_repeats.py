@@ -14,7 +14,7 @@ from smsq.ledger import NewJob, Options
 from smsq.scripts import Call
 from smsq.settings import Settings
 from smsq.states import State
-from tests.ledger.actor import LEASE, RESERVATION, RETENTION, Actor, message, outcome, told
+from tests.ledger.actor import LEASE, RESERVATION, RETENTION, Actor, message, outcome
 from tests.support.server import Server
 from tests.support.wire import Wire
 

@@ -1,7 +1,7 @@
 """The rules that the ledger's protocol keeps, one by one (`smsq/lua` names them by the same numbers).
 
-Here those about lanes, `due`, tokens and leases: 1 to 11. `test_rules_asking` has 12 to 16, `test_rules_epochs` 17 to 21,
-`test_rules_told` 22, 23 and 25, and `test_gates` 24.
+Here those about lanes, `due`, tokens and leases: 1 to 11. `test_rules_asking` has 12 to 16, `test_rules_epochs` 17 to
+21, `test_rules_told` 22, 23 and 25, and `test_gates` 24.
 """
 
 from dataclasses import replace

@@ -9,7 +9,19 @@ from smsq import keys, ledger
 from smsq.ledger import Told
 from smsq.states import State
 from tests.ledger.actor import (
-    ASKED, BOUND, DAY, IDS, LEASE, LIMIT, NONCE, PATIENCE, POLICY, SETTLING, Actor, outcome, told,
+    ASKED,
+    BOUND,
+    DAY,
+    IDS,
+    LEASE,
+    LIMIT,
+    NONCE,
+    PATIENCE,
+    POLICY,
+    SETTLING,
+    Actor,
+    outcome,
+    told,
 )  # fmt: skip
 
 #: Between the two empty answers that absence takes.
@@ -174,7 +186,7 @@ def test_rule_12_of_two_askers_one_decides(act: Actor) -> None:
     assert act.question(job_id, "second") is not None
     before = act.look()
     for word in ("absent", "cant_tell"):
-        assert act.answer(Told(job_id, "first", act.epoch, word)) == "stale"  # type: ignore[arg-type]
+        assert act.answer(Told(job_id, "first", act.epoch, word)) == "stale"
     assert (act.look().jobs, act.look().due) == (before.jobs, before.due)
     assert act.answer(told(job_id, "absent", token="second")) == "later"
 
@@ -440,7 +452,7 @@ def found(job_id: str, *message_ids: int) -> Told:
 
 
 def test_rule_16_nothing_is_decided_while_a_twin_is_unsettled(act: Actor) -> None:
-    """One message, and two jobs whose it may be: neither is called again, neither is sent; once one is settled, both are."""
+    """One message, and two jobs whose it may be: neither is called again or sent; once one is settled, both are."""
     first = act.lose(act.enqueue(), "first", tokens=False)
     second = act.lose(act.enqueue(), "second", tokens=False)
     act.pass_time(SETTLING)

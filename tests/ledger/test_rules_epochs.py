@@ -1,7 +1,7 @@
 """Rules 17 to 21: a Redis that isn't the one we knew."""
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import SimpleNamespace
 
 import pytest
@@ -23,16 +23,6 @@ from tests.support.wire import Wire
 OPEN = [state for state in State if not state.final]
 #: Between the two empty answers that absence takes.
 APART = 10_000
-
-
-@pytest.fixture
-def restarted(own_server: Callable[..., Server]) -> Iterator[tuple[Actor, Server]]:
-    """Someone who acts on a ledger whose server can be started again."""
-    server = own_server("--appendfsync", "always")
-    runner = SyncRunner(Settings.load(redis_url=server.url).address)
-    with server.client() as client:
-        yield Actor(client, runner), server
-    runner.close()
 
 
 # -- rule 17
@@ -287,14 +277,6 @@ def test_rule_19_the_settling_time_of_an_epoch_is_long_enough_for_a_worker_of_be
 # -- rule 20
 
 
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-    """A monotonic clock that a test turns."""
-    made = SimpleNamespace(now=1000.0)
-    monkeypatch.setattr(scripts, "boot_time", lambda: made.now)
-    return made
-
-
 @pytest.mark.parametrize("jump", [-3600, -3, 3, 3600])
 def test_rule_20_a_jump_of_the_servers_clock_is_noticed(clock: SimpleNamespace, jump: int) -> None:
     """Compared with our monotonic clock, from one answer to the next."""
@@ -409,7 +391,7 @@ def test_rule_21_a_producer_remembers_the_keys_that_redis_may_have_got(clock: Si
 
 
 def test_rule_21_a_queue_asks_for_a_doubt_after_redis_forgot_its_job(own_server: Callable[..., Server]) -> None:
-    """The whole way: accepted, forgotten by a Redis without a file, offered again with its key: the same id, in doubt."""
+    """Accepted, forgotten by a Redis without a file, offered again with its key: the same id, and in doubt."""
     server = own_server("--appendonly", "no")
     queue, sms = SmsQueue(server.url), Sms(recipient="+77010000001", text="Код")
     job = queue.enqueue(sms, idempotency_key="k")

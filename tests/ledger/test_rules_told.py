@@ -153,7 +153,9 @@ def test_rule_23_a_repeat_writes_something_for_the_replica_to_confirm(lagging: t
             assert sure.run(call, 5) is not None, name
         replica.signal(signal.SIGSTOP)
         with ThreadPoolExecutor(len(calls)) as pool:
-            heard = dict(zip(calls, pool.map(lambda call: refusal(master, act.runner.known, call), calls.values()), strict=True))
+            heard = dict(
+                zip(calls, pool.map(lambda call: refusal(master, act.runner.known, call), calls.values()), strict=True)
+            )
         assert {name for name, error in heard.items() if "not confirmed by a replica" not in error} == set()
         replica.signal(signal.SIGCONT)
         for runner in (act.runner, sure):

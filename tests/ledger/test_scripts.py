@@ -5,6 +5,7 @@ import re
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from importlib.resources import files
 
 import pytest
@@ -14,13 +15,14 @@ from smsq.async_connection import AsyncRunner
 from smsq.connection import SyncRunner
 from smsq.durability import Durability
 from smsq.job import RECORD_VERSION
-from smsq.lanes import LANES, queue_name
-from smsq.ledger import BEGIN_WORDS, CANCEL_WORDS, SETTLE_WORDS, NewJob, Options, Settlement
+from smsq.lanes import LANES
+from smsq.ledger import BEGIN_WORDS, CANCEL_WORDS, SETTLE_WORDS, NewJob, Options, Settlement, Told
+from smsq.ledger.asking import ANSWER_WORDS
 from smsq.scripts import script
 from smsq.settings import Settings
 from smsq.sms import Sms
-from smsq.states import FINAL, State
-from tests.ledger.actor import IDS, NONCE, Actor, message, outcome
+from smsq.states import State
+from tests.ledger.actor import ASKED, IDS, NONCE, POLICY, SETTLING, Actor, message, outcome, told
 from tests.ledger.snapshot import JOB_ID
 from tests.support.server import Server
 
@@ -60,7 +62,8 @@ def test_each_script_has_its_contract_and_its_function(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "words"), [("begin", BEGIN_WORDS), ("settle", SETTLE_WORDS), ("cancel", CANCEL_WORDS)]
+    ("name", "words"),
+    [("begin", BEGIN_WORDS), ("settle", SETTLE_WORDS), ("cancel", CANCEL_WORDS), ("answer", ANSWER_WORDS)],
 )
 def test_the_contract_names_the_words_that_python_knows(name: str, words: frozenset[str]) -> None:
     """No answer is written down on one side only."""
@@ -79,8 +82,12 @@ def hear_begin(act: Actor) -> set[str]:
         "taken": act.enqueue(),
         "final": act.in_state(State.SENT),
         "gone": act.new_id(),
+        "paused": act.enqueue(lane="bulk"),
+        "asking": act.enqueue(),
     }
     act.take()
+    act.client.hset(keys.PAUSE, "bulk", "1 a reason")
+    act.client.hset(keys.job(ids["asking"]), "epoch", 1)
     ids["waiting"] = act.enqueue()
     act.run(ledger.cancel_batch("b"))
     act.begin(ids["taken"], "another's")
@@ -89,7 +96,7 @@ def hear_begin(act: Actor) -> set[str]:
     act.pass_time(1000)
     heard = {word: act.begin(job_id).word for word, job_id in ids.items()}
     assert heard == {word: word for word in ids}
-    return set(heard)
+    return {*heard, act.begin(ids["paused"], epoch=1).word}
 
 
 def hear_settle(act: Actor) -> set[str]:
@@ -104,6 +111,32 @@ def hear_settle(act: Actor) -> set[str]:
     }
 
 
+def hear_answer(act: Actor) -> set[str]:
+    """Answers questions about one job for each word that they can come to."""
+    ids = {
+        "sent": act.lose(act.enqueue()),
+        "later": act.lose(act.enqueue()),
+        "unknown": act.lose(act.enqueue()),
+        "again": act.lose(act.enqueue()),
+        "expired": act.lose(act.enqueue(expires_in=1000)),
+        "cancelled": act.lose(act.enqueue(batch_id="b")),
+        "failed": act.lose(act.enqueue()),
+    }
+    act.run(ledger.cancel_batch("b"))
+    act.pass_time(SETTLING)
+    act.send_another()
+    for word in ("again", "expired", "cancelled", "failed"):
+        assert act.absent(ids[word]) == "later"
+    act.pass_time(10_000)
+    policies = {"unknown": replace(POLICY, limit=0), "failed": replace(POLICY, losses=0)}
+    for word, job_id in ids.items():
+        policy = policies.get(word, POLICY)
+        assert act.question(job_id, policy=policy) is not None
+        given = {"sent": "found", "later": "cant_tell", "unknown": "cant_tell"}.get(word, "absent")
+        assert act.answer(Told(job_id, ASKED, 0, given, ids=(IDS,)), policy) == word  # type: ignore[arg-type]
+    return {*ids, act.answer(told(act.new_id(), "absent"))}
+
+
 def hear_cancel(act: Actor) -> set[str]:
     """Cancels one job for each word that it can answer with."""
     newer, malformed = act.enqueue(), act.enqueue()
@@ -114,58 +147,15 @@ def hear_cancel(act: Actor) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    ("hear", "words"), [(hear_begin, BEGIN_WORDS), (hear_settle, SETTLE_WORDS), (hear_cancel, CANCEL_WORDS)]
-)
+    ("hear", "words"),
+    [
+        (hear_begin, BEGIN_WORDS), (hear_settle, SETTLE_WORDS), (hear_cancel, CANCEL_WORDS),
+        (hear_answer, ANSWER_WORDS),
+    ],
+)  # fmt: skip
 def test_every_word_is_heard(act: Actor, hear: Callable[[Actor], set[str]], words: frozenset[str]) -> None:
     """What Python knows is what the scripts say."""
     assert hear(act) == words
-
-
-def test_the_prelude_and_python_agree(act: Actor) -> None:
-    """Keys, states, lanes and the record's version are the same on both sides."""
-    prelude = (FOLDER / "_prelude.lua").read_text(encoding="utf-8")
-    names = """
-    local function names(set) local found = {} for name in pairs(set) do found[#found + 1] = name end return found end
-    return {job_key('x'), batch_key('x'), DUE, VERSION, names(LANES), names(FINAL), names(OPEN)}
-    """
-    job, batch, due, version, lanes, final, still_open = act.client.eval(prelude + names, 0)
-    assert (job, batch, due, version) == (keys.job("x"), keys.batch("x"), keys.DUE, RECORD_VERSION)
-    assert set(lanes) == set(LANES)
-    assert set(final) == FINAL
-    assert set(still_open) == set(State) - FINAL
-
-
-def test_every_key_is_one_that_python_knows(act: Actor) -> None:
-    """Whatever the scripts write has its name in `smsq.keys` or in its table."""
-    sent, waiting, damaged = act.enqueue(batch_id="b", key="k"), act.enqueue(batch_id="c"), act.enqueue()
-    act.run(ledger.watch(sent))
-    act.start(sent)
-    act.settle(outcome(sent, State.SENT))
-    act.run(ledger.untake([waiting]))
-    act.client.set(keys.job(damaged), "x")
-    act.begin(damaged)
-    act.client.rpush(keys.waiting("bulk", "d"), act.new_id())
-    act.client.rpush(keys.ring("bulk"), "d")
-    act.take(1, ("bulk",))
-    named = {keys.job(each) for each in (sent, waiting, damaged)} | {keys.batch("b"), keys.batch("c")}
-    named |= {keys.ring("normal"), keys.waiting("normal", "c"), keys.bell("normal"), queue_name("normal")}
-    named |= {keys.idempotency("k"), keys.wake(sent), keys.PARKED, keys.COUNTERS}
-    named |= {f"smsq:message:{IDS[0] // 100}", f"smsq:campaign:{IDS[1] // 100}"}
-    assert set(act.client.keys("*")) == named
-    assert keys.__doc__
-    assert all(re.search(rf"^{key}\s", keys.__doc__, re.MULTILINE) for key in ("smsq:message:<n>", "smsq:campaign:<n>"))
-
-
-def test_f13_members_are_bare_ids(act: Actor) -> None:
-    """After every kind of life, lists and `due` hold ids of the documented form, and `due` those that wait for it."""
-    every = {state: act.in_state(state) for state in State}
-    handed_back = act.enqueue()
-    act.take()
-    assert act.run(ledger.untake([handed_back])) == 1
-    taken = act.look()
-    assert set(taken.due) == {job_id for state, job_id in every.items() if state not in FINAL}
-    for lane in LANES:
-        assert all(JOB_ID.fullmatch(job_id) for ids in taken.waiting(lane).values() for job_id in ids)
 
 
 def test_ids_have_the_documented_form(queue: SmsQueue) -> None:
@@ -238,7 +228,7 @@ def test_a_server_that_was_started_again_has_jobs_and_scripts(own_server: Callab
 
 
 def test_each_script_is_a_file_of_the_package() -> None:
-    """Found as a resource, as from an installed wheel, with its flags on the first line and the prelude inside."""
+    """Found as a resource, as from an installed wheel, with its flags on the first line and what all share inside."""
     for name in NAMES:
         assert script(name).text.startswith("#!lua flags=")
         assert "local VERSION" in script(name).text
