@@ -5,15 +5,13 @@ elsewhere: an `Outcome` only says what is known. Where nobody has shown what an 
 message that is asked about needlessly costs minutes, one that is called again wrongly costs a second SMS.
 """
 
-import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from http import HTTPStatus
-from itertools import islice
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeGuard
+
+from smsq.gateway.envelope import read_detail, read_envelope, read_retry_after, whole_number
 
 
 class Kind(StrEnum):
@@ -102,19 +100,8 @@ NO_ENVELOPE: Final = Row(Kind.UNKNOWN, "the answer isn't the API's")
 NO_IDS: Final = Row(Kind.UNKNOWN, "accepted, but without valid ids")
 CONTRADICTION: Final = Row(Kind.UNKNOWN, "the HTTP status contradicts the API's code")
 
-MAX_RETRY_AFTER: Final = 3600.0
-"""Seconds. A longer wait is more likely a server's mistake than its wish, and whoever waits looks again anyway."""
-
 _NOT_SENT: Final = frozenset({Kind.REFUSED, Kind.TRY_AGAIN, Kind.ACCOUNT})
 _CAMPAIGN_STATUSES: Final = frozenset({1, 2})  # 1: waits for moderation; 2: sent without
-_LARGEST_ID: Final = 2**63 - 1
-_LONGEST_NUMBER: Final = len(str(_LARGEST_ID))
-
-# What is kept of the gateway's sentences: enough for people to act on, little enough for a record.
-_SENTENCES: Final = 16
-_SENTENCE_LENGTH: Final = 200
-_FIELD_LENGTH: Final = 64
-_DEPTH: Final = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +115,7 @@ class Outcome:
         http_status: The HTTP status, if there was an answer.
         detail: The gateway's own sentences by field, or one for the whole; redacted, printable, of bounded length.
             For a fault of the network its technical name, or nothing.
-        retry_after: Seconds the gateway asks to wait, at most `MAX_RETRY_AFTER`.
+        retry_after: Seconds the gateway asks to wait, at most an hour.
         message_id: The gateway's id of an accepted message.
         campaign_id: The id of the campaign it belongs to.
         campaign_status: 1 if the campaign waits for moderation, 2 if it was sent without.
@@ -160,19 +147,35 @@ def classify(status: int, headers: Mapping[str, str], body: bytes, *, clean: Cal
     Returns:
         The outcome; it never raises for anything a server can send.
     """
-    envelope = _envelope(body)
-    code = None if envelope is None else whole_number(envelope.get("code"))
-    if code == 0 and status == HTTPStatus.OK and envelope is not None and (accepted := _accepted(envelope.get("data"))):
+    envelope = read_envelope(body)
+    if _done(status, envelope) and (accepted := _accepted(envelope.get("data"))):
         return accepted
-    row = _row(status, code)
-    return Outcome(
-        kind=row.kind,
-        reason=row.meaning,
-        code=code,
-        http_status=status,
-        detail="" if envelope is None else _detail(envelope, clean),
-        retry_after=_retry_after(headers),
-    )
+    return _outcome(status, headers, envelope, clean)
+
+
+class Data(NamedTuple):
+    """What the gateway answered to a question: the envelope's ``data``, as it came."""
+
+    value: Any
+
+
+def read_data(status: int, headers: Mapping[str, str], body: bytes, *, clean: Callable[[str], str]) -> Data | Outcome:
+    """Reads an answer to a method that changes nothing.
+
+    Args:
+        status: The HTTP status.
+        headers: The answer's headers.
+        body: The whole body.
+        clean: As in `classify`.
+
+    Returns:
+        The data of a code 0 answer, whatever it is; else why there is none. It never raises for anything a server can
+        send.
+    """
+    envelope = read_envelope(body)
+    if _done(status, envelope):
+        return Data(envelope.get("data"))
+    return _outcome(status, headers, envelope, clean)
 
 
 def classify_fault(fault: Fault, *, written: bool, detail: str = "") -> Outcome:
@@ -190,27 +193,25 @@ def classify_fault(fault: Fault, *, written: bool, detail: str = "") -> Outcome:
     return Outcome(kind=Kind.UNKNOWN if written else Kind.TRY_AGAIN, reason=fault.value, detail=detail)
 
 
-class Data(NamedTuple):
-    """What an answer to a question holds.
-
-    Attributes:
-        value: The envelope's `data`; None if there is nothing to be read.
-        problem: Why there isn't, in a few words; '' for an answer that can be read.
-    """
-
-    value: Any
-    problem: str = ""
+def _done(status: int, envelope: Mapping[str, Any] | None) -> TypeGuard[Mapping[str, Any]]:
+    """Whether the API answers "done", and the HTTP status doesn't contradict it."""
+    return envelope is not None and status == HTTPStatus.OK and whole_number(envelope.get("code")) == 0
 
 
-def read_data(status: int, body: bytes) -> Data:
-    """Reads an answer to a method that changes nothing. It never raises for anything a server can send."""
-    envelope = _envelope(body)
+def _outcome(
+    status: int, headers: Mapping[str, str], envelope: Mapping[str, Any] | None, clean: Callable[[str], str]
+) -> Outcome:
+    """Says what any other answer means."""
     code = None if envelope is None else whole_number(envelope.get("code"))
-    if code == 0 and status == HTTPStatus.OK and envelope is not None:
-        return Data(envelope.get("data"))
     row = _row(status, code)
-    meaning = "the answer isn't the API's" if row.kind is Kind.ACCEPTED else row.meaning
-    return Data(None, meaning if code is None else f"code {code}: {meaning}")
+    return Outcome(
+        kind=row.kind,
+        reason=row.meaning,
+        code=code,
+        http_status=status,
+        detail="" if envelope is None else read_detail(envelope, clean),
+        retry_after=read_retry_after(headers),
+    )
 
 
 def _row(status: int, code: int | None) -> Row:
@@ -223,38 +224,6 @@ def _row(status: int, code: int | None) -> Row:
     # A status of the client's fault and a code of "not sent" say the same. Any other pair is two voices that disagree.
     refused = HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR
     return row if refused and row.kind in _NOT_SENT else CONTRADICTION
-
-
-def _envelope(body: bytes) -> dict[str, Any] | None:
-    """Parses a body; None if it isn't a JSON object."""
-    try:
-        envelope = json.loads(body, object_pairs_hook=_object)
-    except (ValueError, RecursionError):  # what isn't JSON or UTF-8, numbers of thousands of digits; nesting
-        return None
-    return envelope if isinstance(envelope, dict) else None
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Refuses a name that comes twice: `json` would keep the last, and "accepted" could become "refused"."""
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a name comes twice")
-    return found
-
-
-def whole_number(value: object) -> int | None:
-    """Reads a number that the API gives as a JSON integer or as a string of digits.
-
-    `int()` would take much more: ``true``, ``12.0``, ``" 12 "``, ``"1_000"``, digits of other scripts. None of these is
-    an id that anyone could ask about later.
-    """
-    if type(value) is str:
-        if not (value.isascii() and value.isdigit() and len(value) <= _LONGEST_NUMBER):
-            return None
-        if value[0] == "0" and value != "0":
-            return None
-        value = int(value)
-    return value if type(value) is int and 0 <= value <= _LARGEST_ID else None
 
 
 def _accepted(data: object) -> Outcome | None:
@@ -275,62 +244,3 @@ def _accepted(data: object) -> Outcome | None:
         campaign_id=campaign_id,
         campaign_status=campaign_status,
     )
-
-
-def _detail(envelope: dict[str, Any], clean: Callable[[str], str]) -> Mapping[str, str] | str:
-    """Keeps what the gateway said, in whichever of its shapes: `data` has the reason, `message` stands in for it."""
-    data = envelope.get("data")
-    if isinstance(data, dict) and data:
-        said: dict[str, str] = {}
-        for path, sentence in islice(_sentences(data), _SENTENCES):
-            field = _shorten(clean(path), _FIELD_LENGTH)
-            said[field] = _shorten("; ".join(filter(None, (said.get(field), clean(sentence)))), _SENTENCE_LENGTH)
-        if said:
-            return said
-    for source in (data, envelope.get("message")):
-        sentences = [clean(sentence) for _, sentence in islice(_sentences(source), _SENTENCES)]
-        if any(sentences):
-            return _shorten("; ".join(sentences), _SENTENCE_LENGTH)
-    return ""
-
-
-def _sentences(value: object, path: str = "", depth: int = _DEPTH) -> Iterator[tuple[str, str]]:
-    """Walks through strings, lists and objects, nested as they may be; yields each sentence with its field's name."""
-    if isinstance(value, str):
-        yield path, value
-    elif isinstance(value, list | dict) and depth:
-        fields = value.items() if isinstance(value, dict) else (("", item) for item in value)
-        for name, item in fields:
-            yield from _sentences(item, ".".join(filter(None, (path, name))), depth - 1)
-
-
-def _shorten(words: str, length: int) -> str:
-    """Makes words fit for a line of a log: printable (no line breaks, no lone surrogates) and not too long."""
-    words = words if len(words) <= length else words[: length - 1] + "…"
-    return "".join(character if character.isprintable() else " " for character in words)
-
-
-def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Reads Retry-After, which is a number of seconds or a date (RFC 9110, 10.2.3)."""
-    given = headers.get("Retry-After", "").strip()
-    if not given:
-        return None
-    if given.isascii() and given.isdigit():
-        seconds = float(given)
-    else:
-        until = _http_date(given)
-        if until is None:
-            return None
-        # The date is on the server's clock, and so is Date: between the two our own clock can't do harm.
-        now = _http_date(headers.get("Date", "")) or datetime.now(UTC)
-        seconds = (until - now).total_seconds()
-    return min(max(seconds, 0.0), MAX_RETRY_AFTER)
-
-
-def _http_date(given: str) -> datetime | None:
-    """Parses a date of HTTP, in any of its forms; None if it isn't one."""
-    try:
-        moment = parsedate_to_datetime(given)
-    except (ValueError, OverflowError):
-        return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -11,10 +11,10 @@ import math
 import socket
 import ssl
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import aiohttp
 from pydantic import SecretStr
@@ -29,20 +29,23 @@ if TYPE_CHECKING:
     from aiohttp.typedefs import LooseHeaders
 
 SEND_SMS: Final = "service/message/sendsmsmessage"
-#: The methods that ask what became of messages.
 MESSAGE_LIST: Final = "service/message/list"
 CAMPAIGN_GET: Final = "service/campaign/get"
+OWN_BALANCE: Final = "service/user/getownbalance"
 
 MAX_ANSWER_BYTES: Final = 64 * 1024
 """An answer to sendSmsMessage has a few hundred bytes. Reading more than this would only feed whoever sends it."""
 MAX_LIST_BYTES: Final = 4 * 1024 * 1024
-"""A page of a list has a hundred messages, each with its text, which JSON may escape to six bytes a character."""
+"""A page of a list has a hundred messages: this leaves 40 KB to each, a text of 100 segments with every character escaped
+to the six bytes of JSON's ``\\uXXXX``."""
 
 MAX_IDLE_SECONDS: Final = 4.0
 """How long a connection may have rested and still be used.
 
 A server that closes an idle connection while we write leaves an outcome nobody knows. The shortest limit in common use
 is 5 seconds (Apache httpd, Node.js): below it we are the ones who close. A call after a pause pays a handshake."""
+
+Answer = TypeVar("Answer")
 
 _DNS_CACHE_SECONDS: Final = 10  # spares a burst its lookups, and still follows a gateway that moves
 
@@ -104,7 +107,7 @@ class Client:
             raise ValueError("The gateway's URL must be http:// or https:// with a host, without ? and #")
         self._urls = {
             method: (server / method).with_query(output="json", api="v1")
-            for method in (SEND_SMS, MESSAGE_LIST, CAMPAIGN_GET)
+            for method in (SEND_SMS, MESSAGE_LIST, CAMPAIGN_GET, OWN_BALANCE)
         }
         self._key = api_key if isinstance(api_key, SecretStr) else SecretStr(api_key)
         self._encoded_key = SecretStr(urlencode({"apiKey": self._key.get_secret_value()}) + "&")
@@ -146,13 +149,42 @@ class Client:
         Raises:
             asyncio.CancelledError: The task was cancelled; `outcome_of` says what that means for the message.
         """
-        body = Form(self._encode(form), start_by, permit)
+
+        async def read(response: aiohttp.ClientResponse) -> Outcome:
+            answer = await _read(response.content, MAX_ANSWER_BYTES)
+            return classify(response.status, response.headers, answer, clean=partial(self._clean, form))
+
+        return await self._exchange(SEND_SMS, Form(self._encode(form), start_by, permit), read)
+
+    async def ask(self, method: str, form: Mapping[str, str]) -> Data | Outcome:
+        """Calls a method that changes nothing, once, within the same limits of time.
+
+        Args:
+            method: `MESSAGE_LIST`, `CAMPAIGN_GET` or `OWN_BALANCE`.
+            form: Its parameters by their API names, without the key.
+
+        Returns:
+            The answer's data, whatever they are; or why there are none, whatever the gateway or the network did.
+
+        Raises:
+            asyncio.CancelledError: The task was cancelled.
+        """
+
+        async def read(response: aiohttp.ClientResponse) -> Data | Outcome:
+            answer = await _read(response.content, MAX_LIST_BYTES)
+            return read_data(response.status, response.headers, answer, clean=partial(self._clean, form))
+
+        return await self._exchange(method, Form(self._encode(form), lambda: math.inf), read)
+
+    async def _exchange(
+        self, method: str, body: Form, read: Callable[[aiohttp.ClientResponse], Awaitable[Answer]]
+    ) -> Answer | Outcome:
+        """Writes a request once and has its answer read; what goes wrong becomes an outcome."""
         response: aiohttp.ClientResponse | None = None
         cancelled = False
         try:
-            async with self._session.post(self._urls[SEND_SMS], data=body, allow_redirects=False) as response:
-                answer = await _read(response.content, MAX_ANSWER_BYTES)
-            return classify(response.status, response.headers, answer, clean=partial(self._clean, form))
+            async with self._session.post(self._urls[method], data=body, allow_redirects=False) as response:
+                return await read(response)
         except asyncio.CancelledError:
             cancelled = True
             fault, detail = Fault.CANCELLED, ""
@@ -168,30 +200,6 @@ class Client:
             raise asyncio.CancelledError(outcome)
         return outcome
 
-    async def ask(self, method: str, form: Mapping[str, str]) -> Data:
-        """Calls a method that changes nothing, once, within the same limits of time.
-
-        Args:
-            method: `MESSAGE_LIST` or `CAMPAIGN_GET`.
-            form: Its parameters, without the key.
-
-        Returns:
-            What the answer holds, or why there is nothing to be read in it. It raises for nothing that a server or the
-            network can do.
-        """
-        headers = {"Content-Type": "application/x-www-form-urlencoded"}
-        try:
-            async with self._session.post(
-                self._urls[method], data=self._encode(form), headers=headers, allow_redirects=False
-            ) as response:
-                answer = await _read(response.content, MAX_LIST_BYTES)
-            return read_data(response.status, answer)
-        except Exception as error:
-            if not isinstance(error, aiohttp.ClientError | OSError | _OversizedError):
-                raise  # a bug
-            fault, detail = _describe(error, written=True)
-            return Data(None, " ".join(filter(None, (fault.value, detail))))
-
     async def close(self) -> None:
         """Closes all connections. A call that is still out ends as unknown."""
         await self._session.close()
@@ -204,7 +212,7 @@ class Client:
         """Takes out of the gateway's words what they repeat of the call."""
         return redact(
             words,
-            recipient=form.get("recipient", ""),
+            recipient=form.get("recipient", "") or form.get("criteria[to]", ""),
             text=form.get("text", ""),
             secrets=(self._key.get_secret_value(),),
         )

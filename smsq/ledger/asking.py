@@ -122,8 +122,8 @@ class Told:
         job_id: The job.
         token: The question's.
         epoch: The one in which it was given.
-        word: ``found``, ``absent``, ``near`` (absent, but for messages that may be this one) ``empty`` (not
-            found, which proves nothing) or ``cant_tell``.
+        word: ``found``, ``absent``, ``near`` (absent, but for messages that may be this one), ``empty``
+            (not found, which proves nothing) or ``cant_tell``.
         reason: Why it can't tell, in a few words.
         ids: messageId, campaignId and campaign status of each message found, or near; oldest first.
         recipient: Kept when the message goes; with ``found``.

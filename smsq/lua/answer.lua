@@ -98,7 +98,10 @@ local function answer_one(a)
   local job = read(a.id)
   if not job then return 'stale' end
   local matches = a.matches and unowned(job, a.matches) or {}
-  if a.matches and #matches == 0 then a.word = a.proved and 'absent' or 'cant_tell' end   -- they are other jobs'
+  -- They are other jobs'. But a name with this job's token is its own, whatever the index says.
+  if a.matches and #matches == 0 then
+    a.word = a.proved and (job.twin or a.word == 'near') and 'absent' or 'cant_tell'
+  end
   local twin = has_twin(job)
   if a.word == 'found' and #matches > 0 and not twin and (not job.twin or #matches == 1) and job.state ~= 'sent' then
     local found = matches[1]

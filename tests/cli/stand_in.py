@@ -10,6 +10,7 @@ _NONCE = "nonce"
 _SECONDS = 10.0
 _LEASE = 60_000
 _RETENTION = 3_600_000
+_WORKER = "stand-in@test"
 
 
 class StandIn:
@@ -24,8 +25,11 @@ class StandIn:
 
     def begin(self) -> tuple[str, Begun]:
         """Begins the next job of the lanes; returns its id and what a worker is told about it."""
-        [(job_id, _)] = self._runner.run(take(1, LANES, reservation=_LEASE, retention=_RETENTION), _SECONDS).jobs
-        [begun] = self._runner.run(begin([job_id], _NONCE, lease=_LEASE, retention=_RETENTION), _SECONDS)
+        taken = take(1, LANES, reservation=_LEASE, retention=_RETENTION, lease=_LEASE, worker=_WORKER, interval=0)
+        [(job_id, _, _)] = self._runner.run(taken, _SECONDS).jobs
+        self._epoch = self._runner.known.epoch
+        begun_call = begin([job_id], _NONCE, epoch=self._epoch, lease=_LEASE, retention=_RETENTION, worker=_WORKER)
+        [begun] = self._runner.run(begun_call, _SECONDS)
         assert begun.word == "begun"
         return job_id, begun
 
@@ -39,8 +43,9 @@ class StandIn:
 
     def _end(self, to: State, **outcome: object) -> str:
         job_id, _ = self.begin()
-        settlement = Settlement(job_id, _NONCE, to, calls=1, **outcome)  # type: ignore[arg-type] # passed on as given
-        assert self._runner.run(settle([settlement], retention=_RETENTION), _SECONDS) == ["settled"]
+        settlement = Settlement(job_id, _NONCE, to, 1, self._epoch, **outcome)  # type: ignore[arg-type] # passed on as given
+        call = settle([settlement], retention=_RETENTION, lease=_LEASE, worker=_WORKER, circuit_after=20)
+        assert self._runner.run(call, _SECONDS) == ["settled"]
         return job_id
 
     def close(self) -> None:

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smsq.gateway.answers import CODES, MAX_RETRY_AFTER, Fault, Kind, Outcome, classify, classify_fault
+from smsq.gateway.answers import CODES, Fault, Kind, Outcome, classify, classify_fault
+from smsq.gateway.envelope import MAX_RETRY_AFTER
 from smsq.privacy import redact
 
 DATA = {"campaignId": "7", "messageId": "12", "status": 2}

@@ -275,7 +275,8 @@ def outcome(job_id: str, to: State, *, token: str = NONCE, calls: int = 1) -> Se
     return Settlement(job_id, token, to, calls, error=error, delay=DAY, at=4_000_000_000_000)
 
 
-def told(job_id: str, word: Literal["found", "absent", "cant_tell"], *, token: str = ASKED) -> Told:
-    """What an asker says of a job that it was given."""
-    ids, recipient = ((IDS,), "77010000001") if word == "found" else ((), "")
-    return Told(job_id, token, 0, word, ids=ids, recipient=recipient)
+def told(job_id: str, word: Literal["found", "absent", "near", "empty", "cant_tell"], *, token: str = ASKED) -> Told:
+    """What an asker says of a job that it was given; of what it found, that the list had shown the canary too."""
+    if word in ("found", "near"):
+        return Told(job_id, token, 0, word, ids=(IDS,), recipient="77010000001", proved=True)
+    return Told(job_id, token, 0, word)

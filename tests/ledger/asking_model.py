@@ -78,13 +78,18 @@ class AskingModel(Model):
         job = self.jobs.get(told.job_id)
         if not job:
             return "stale"
+        word = told.word
         free = [ids for ids in told.ids if self.owners.get(ids[0], job.id) == job.id]
-        if free and job.state is not State.SENT:
+        if told.ids and not free:
+            word = "cant_tell"
+        if word == "found" and free and job.state is not State.SENT:
             return "sent" if self.accept(job, free[0][0], job.attempts) == "settled" else "stale"
         ask = job.ask
         if not (job.asking and ask and ask.token == told.token and epoch == self.epoch):
             return "stale"
-        if told.word != "absent":
+        if word == "empty":
+            ask.counts = False
+        if word not in ("absent", "empty"):
             ask.absent, ask.empty = None, False
             return self._later(job, ask)
         if not ask.counts:

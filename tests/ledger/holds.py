@@ -1,7 +1,7 @@
 """What a worker has begun, and what it then says of it, keeping to the rules; and what an asker has been asked."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from smsq.job import JobError
 from smsq.ledger import Heard, Settlement, Told
@@ -153,11 +153,11 @@ class Inquiry:
             answers: Whether the gateway answers at all.
         """
         proved = self.canary is not None and shows(self.canary)
-        if not answers or (not listed and self.counts and not proved):
-            self.told = Told(self.job_id, self.token, self.number, "cant_tell", "no answer")
-        elif listed:
+        told = Told(self.job_id, self.token, self.number, "cant_tell", "no answer")
+        if answers and listed:
             ids = tuple((message_id, message_id * 10, 2) for message_id in listed)
-            self.told = Told(self.job_id, self.token, self.number, "found", ids=ids, recipient="77010000001")
-        else:
-            self.told = Told(self.job_id, self.token, self.number, "absent")
-        return self.told
+            told = replace(told, word="found", ids=ids, recipient="77010000001")
+        elif answers:
+            told = replace(told, word="absent" if proved else "empty")
+        self.told = told
+        return told

@@ -179,7 +179,8 @@ class Model:
     def watch(self, job_id: str) -> bool:
         """Registers a waiter; returns whether there is anything to wait for."""
         job = self.jobs.get(job_id)
-        if not job or job.final or (not self.uncertain(job) and self.end(job)):
+        uncalled = job and job.state is not State.SENDING and not self.uncertain(job)
+        if not job or job.final or (uncalled and self.end(job)):
             return False
         job.waiters += 1
         return True

@@ -163,6 +163,14 @@ class LedgerMachine(AskingSteps):
             self.settle(hold, *settlement_for(hold, choice, self.model.now, self.snapshot.now))
             self.agrees()
 
+    @precondition(lambda self: self.waiting())
+    @rule(worker=WORKER, count=st.integers(1, 3))
+    def a_worker_starts(self, worker: str, count: int) -> None:
+        """Taken and begun, and not called yet."""
+        self.take(worker, count, list(LANES))
+        self.agrees()
+        self.begin(worker, list(dict.fromkeys(self.hints[worker])))
+
     @precondition(lambda self: self.model.jobs)
     @rule(worker=WORKER, pick=PICK)
     def the_other_worker_begins_it(self, worker: str, pick: int) -> None:
@@ -294,7 +302,7 @@ class LedgerMachine(AskingSteps):
         self.answer(inquiry)
 
     @precondition(lambda self: self.asking())
-    @rule(count=st.integers(2, 5), delivers=st.booleans())
+    @rule(count=st.integers(3, 8), delivers=st.sampled_from([True, True, False]))
     def time_is_given_to_askers(self, count: int, delivers: bool) -> None:
         """Units in which the fleet goes on: something new is sent, and all questions are put and answered at once."""
         for _ in range(count):
@@ -325,6 +333,30 @@ class LedgerMachine(AskingSteps):
             self.go_back(self.copies[-1 - pick % len(self.copies)])
         elif not self.model.changed:
             self.keep_copy()
+        if pick % 2:
+            self.agrees()
+            self.take_due(500)
+
+    @precondition(lambda self: self.callable() and not self.model.changed)
+    @rule(goes_back=st.booleans(), worker=WORKER, pick=PICK, outcome=OUTCOME, delay=SHOWN, settles=st.booleans())
+    def a_worker_of_before_calls(
+        self, *, goes_back: bool, worker: str, pick: int, outcome: str, delay: int, settles: bool
+    ) -> None:
+        """Redis fails, others meet the new epoch and go on, and then somebody calls who hasn't heard of it."""
+        holds = self.callable()
+        hold = holds[pick % len(holds)]
+        if goes_back and self.copies:
+            self.go_back(self.copies[-1])
+        else:
+            self.another_server()
+        self.agrees()
+        self.take_due(500)
+        self.agrees()
+        self.a_worker_starts(worker, 3)
+        self.agrees()
+        self.call(hold, outcome, delay)
+        if settles:
+            self.settle(hold, *settlement_for(hold, pick, self.model.now, self.snapshot.now))
 
     # -- operators, time, foreign hands
 
@@ -355,7 +387,7 @@ class LedgerMachine(AskingSteps):
             assert not [job.id for job in self.model.jobs.values() if job.on_lane and job.lane == lane]
 
     @precondition(lambda self: self.model.jobs)
-    @rule(count=st.sampled_from([1, 1, 2, 3, 5, RETENTION]))
+    @rule(count=st.sampled_from([1, 1, 2, 3, 3, 5, RETENTION]))
     def time_passes(self, count: int) -> None:
         """Reservations, leases, schedules and jobs run out."""
         self.pass_time(count)

@@ -15,7 +15,6 @@ from tests.ledger.actor import (
     IDS,
     LEASE,
     LIMIT,
-    NONCE,
     PATIENCE,
     POLICY,
     SETTLING,
@@ -517,11 +516,53 @@ def test_rule_16_a_job_in_doubt_has_twins_too(act: Actor) -> None:
     assert act.lookup(in_doubt).state is State.SENDING
 
 
-def test_with_tokens_a_message_of_another_job_is_not_ours(act: Actor) -> None:
-    """Whatever an asker says: it belongs to one job, and this one is asked about again."""
+def test_with_tokens_a_message_that_another_job_owns_is_never_absence(act: Actor) -> None:
+    """The campaign's name says that it is this job's: somebody has mistaken the other one. A person must decide."""
     act.in_state(State.SENT)
     job_id = act.lose(act.enqueue(), "second")
+    act.pass_time(SETTLING)
+    act.send_another()
+    for _ in range(3):
+        question = act.question(job_id)
+        assert question is not None
+        assert question.counts
+        assert act.answer(told(job_id, "found")) == "later"
+        act.pass_time(APART)
+    act.pass_time(LIMIT)
     assert act.question(job_id) is not None
-    assert act.answer(told(job_id, "found")) == "later"
-    assert act.settle(outcome(job_id, State.FAILED, token=NONCE)) == "stale"
+    assert act.answer(told(job_id, "found")) == "unknown"
+
+
+def test_rule_16_near_is_absent_only_if_every_such_message_is_another_jobs(act: Actor) -> None:
+    """Without tokens a shortened link or another sender leaves messages that may be this one."""
+    job_id = act.lose(act.enqueue(), tokens=False)
+    act.pass_time(SETTLING)
+    act.send_another()
+    near = replace(told(job_id, "near"), ids=((7, 7, 2),))
+    assert act.question(job_id) is not None
+    assert act.answer(near) == "later"
+    act.pass_time(APART)
+    assert act.question(job_id) is not None
+    assert act.answer(near) == "later", "neither taken for it nor absent"
+    owner = act.start(act.enqueue(text="another"), "owner")
+    assert act.settle(replace(outcome(owner, State.SENT, token="owner"), ids=(7, 7, 2))) == "settled"
+    assert act.question(job_id) is not None
+    assert act.answer(replace(near, proved=False)) == "later", "the list may have been cut"
+    for word in ("later", "again"):
+        act.pass_time(APART)
+        assert act.question(job_id) is not None
+        assert act.answer(near) == word
+
+
+def test_rule_14_an_empty_list_that_doesnt_show_the_canary_is_no_evidence(act: Actor) -> None:
+    """Its zone or its window may be wrong, or it is a stale one: however often it says so."""
+    job_id = act.lose(act.enqueue())
+    act.pass_time(SETTLING)
+    act.send_another()
+    for _ in range(4):
+        question = act.question(job_id)
+        assert question is not None
+        assert question.counts
+        assert act.answer(told(job_id, "empty")) == "later"
+        act.pass_time(APART)
     assert act.lookup(job_id).state is State.SENDING

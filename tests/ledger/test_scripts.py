@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from importlib.resources import files
+from typing import Literal
 
 import pytest
 
@@ -16,13 +17,13 @@ from smsq.connection import SyncRunner
 from smsq.durability import Durability
 from smsq.job import RECORD_VERSION
 from smsq.lanes import LANES
-from smsq.ledger import BEGIN_WORDS, CANCEL_WORDS, SETTLE_WORDS, NewJob, Options, Settlement, Told
+from smsq.ledger import BEGIN_WORDS, CANCEL_WORDS, SETTLE_WORDS, NewJob, Options, Settlement
 from smsq.ledger.asking import ANSWER_WORDS
 from smsq.scripts import script
 from smsq.settings import Settings
 from smsq.sms import Sms
 from smsq.states import State
-from tests.ledger.actor import ASKED, IDS, NONCE, POLICY, SETTLING, Actor, message, outcome, told
+from tests.ledger.actor import NONCE, POLICY, SETTLING, Actor, message, outcome, told
 from tests.ledger.snapshot import JOB_ID
 from tests.support.server import Server
 
@@ -111,6 +112,10 @@ def hear_settle(act: Actor) -> set[str]:
     }
 
 
+#: What an asker says for a job to come to these.
+ANSWERS: dict[str, Literal["found", "cant_tell"]] = {"sent": "found", "later": "cant_tell", "unknown": "cant_tell"}
+
+
 def hear_answer(act: Actor) -> set[str]:
     """Answers questions about one job for each word that they can come to."""
     ids = {
@@ -132,8 +137,8 @@ def hear_answer(act: Actor) -> set[str]:
     for word, job_id in ids.items():
         policy = policies.get(word, POLICY)
         assert act.question(job_id, policy=policy) is not None
-        given = {"sent": "found", "later": "cant_tell", "unknown": "cant_tell"}.get(word, "absent")
-        assert act.answer(Told(job_id, ASKED, 0, given, ids=(IDS,)), policy) == word  # type: ignore[arg-type]
+        given: Literal["found", "cant_tell", "absent"] = ANSWERS.get(word, "absent")
+        assert act.answer(told(job_id, given), policy) == word
     return {*ids, act.answer(told(act.new_id(), "absent"))}
 
 

@@ -1,149 +1,162 @@
-"""What producers were promised: a file for each producer, written and synced before a message is offered and after.
+"""The producers' book: what each process offered, and what it was promised, line by line and synced to disk.
 
-A line is a JSON object; ``e`` says what happened. A producer that dies leaves offers without an answer: for those nothing
-was promised, but they may have been accepted all the same.
+Times are of the monotonic clock, which all processes of a machine share.
 """
 
 import json
 import os
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
+
+from tests.soak.traffic import Traffic
 
 
-class Offer(NamedTuple):
-    """A try to have a message accepted: when it began (unix seconds), and which process made it."""
+@dataclass(slots=True)
+class Offer:
+    """A message that a process handed to `SmsQueue`.
 
-    at: float
-    process: int
+    Attributes:
+        process: Which.
+        offered: When, before the call.
+        answered: When the call returned or raised; None if the process died in it.
+        job_id: The job that was promised; None if nobody knows whether there is one.
+    """
+
+    process: str
+    offered: float
+    answered: float | None = None
+    job_id: str | None = None
 
 
-class Acceptance(NamedTuple):
-    """An answer to an offer: when the offer and the answer came (unix seconds), and the job's id."""
+@dataclass(slots=True)
+class Cancelling:
+    """A try to cancel a message's job, or its whole batch.
+
+    Attributes:
+        asked: When.
+        answered: When there was an answer, or None.
+        stopped: Whether it was promised that the gateway wasn't called; None for a batch, which promises no job's.
+    """
 
     asked: float
-    at: float
-    job_id: str
-
-
-class Cancel(NamedTuple):
-    """A wish to cancel: when it was sent and answered (unix seconds), and whether the answer was "stopped"."""
-
-    asked: float
-    at: float
-    stopped: bool
+    answered: float | None = None
+    stopped: bool | None = None
 
 
 @dataclass(slots=True)
 class Promise:
-    """What a producer knows about one message.
+    """All that producers did about one message."""
 
-    Attributes:
-        number: The message's number, which is in its text.
-        refused: Whether the gateway refuses its recipient.
-        expires: Whether it was given a time to live.
-        not_before: The earliest moment for which it was scheduled (unix seconds), or 0.
-        offers: Every try, oldest first.
-        accepted: Every answer, oldest first.
-        cancels: Every answered wish to cancel it.
-        to_cancel: Whether anybody wished to cancel it, or its batch.
-    """
-
-    number: int
-    refused: bool = False
-    expires: bool = False
-    not_before: float = 0.0
     offers: list[Offer] = field(default_factory=list)
-    accepted: list[Acceptance] = field(default_factory=list)
-    cancels: list[Cancel] = field(default_factory=list)
-    to_cancel: bool = False
+    cancellings: list[Cancelling] = field(default_factory=list)
+
+    @property
+    def job_ids(self) -> list[str]:
+        """The jobs that were promised, in order, each once."""
+        return list(dict.fromkeys(offer.job_id for offer in self.offers if offer.job_id))
 
 
-class PromiseBook:
-    """Writes one producer's file. Thread-safe; a line is on disk when a method returns.
+class Book:
+    """A process's book, which outlives its kill.
 
     Args:
-        path: The file; a producer that was killed goes on with the same one.
+        path: Its file; appended to.
     """
 
     def __init__(self, path: Path) -> None:
-        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
-        """Is open already."""
+        """Opens it."""
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Closes the file."""
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Closes it."""
         os.close(self._file)
 
-    def offer(self, numbers: Sequence[int], **details: Any) -> float:  # noqa: ANN401 - JSON
-        """Notes that messages are about to be offered.
+    def offered(self, numbers: Iterable[int]) -> None:
+        """Writes that messages are about to be handed over."""
+        self._write(event="offered", numbers=list(numbers))
 
-        Args:
-            numbers: Which.
-            details: ``refused`` (numbers), ``expires`` (bool), ``not_before`` (unix seconds), as in `Promise`.
+    def accepted(self, job_ids: Mapping[int, str]) -> None:
+        """Writes that jobs were promised, by the messages' numbers."""
+        self._write(event="accepted", jobs=list(job_ids.items()))
 
-        Returns:
-            The moment that was noted.
-        """
-        return self._write("offer", n=list(numbers), p=os.getpid(), **details)
+    def maybe(self, numbers: Iterable[int]) -> None:
+        """Writes that nobody knows what became of messages: `QueueUnavailable` was raised."""
+        self._write(event="maybe", numbers=list(numbers))
 
-    def accepted(self, asked: float, jobs: Iterable[tuple[int, str]]) -> None:
-        """Notes answers: each message's number and its job's id, and when they were offered."""
-        self._write("accepted", asked=asked, jobs=list(jobs))
+    def cancelling(self, number: int) -> None:
+        """Writes that a job is about to be cancelled."""
+        self._write(event="cancelling", number=number)
 
-    def cancelling(self, numbers: Sequence[int]) -> float:
-        """Notes that messages are about to be cancelled; returns the moment."""
-        return self._write("cancelling", n=list(numbers))
+    def cancelled(self, number: int, *, stopped: bool) -> None:
+        """Writes what `cancel` answered."""
+        self._write(event="cancelled", number=number, stopped=stopped)
 
-    def cancelled(self, asked: float, number: int, *, stopped: bool) -> None:
-        """Notes what `cancel` answered."""
-        self._write("cancelled", asked=asked, n=[number], stopped=stopped)
+    def cancelling_batch(self, batch: str) -> None:
+        """Writes that a batch is about to be cancelled."""
+        self._write(event="cancelling_batch", batch=batch)
 
-    def _write(self, event: str, **details: Any) -> float:  # noqa: ANN401 - JSON
-        now = time.time()
-        line = json.dumps({"e": event, "t": now, **details}, separators=(",", ":")).encode() + b"\n"
+    def _write(self, **line: Any) -> None:  # noqa: ANN401 - JSON
         with self._lock:
-            os.write(self._file, line)  # one write of an appended line: a kill leaves none of it, or all
+            os.write(self._file, json.dumps(line | {"at": time.monotonic()}).encode() + b"\n")
             os.fsync(self._file)
-        return now
 
 
-def read(paths: Iterable[Path]) -> dict[int, Promise]:
-    """Returns the promises in producers' files, by message number."""
-    promises: dict[int, Promise] = {}
+def read(paths: Iterable[Path], traffic: Traffic) -> dict[int, Promise]:
+    """Reads books.
+
+    Args:
+        paths: Their files, a process's after those of the processes whose work it took over.
+        traffic: Tells which messages are in a batch.
+
+    Returns:
+        The promises, by the messages' numbers.
+    """
+    promises: dict[int, Promise] = defaultdict(Promise)
+    batches: list[tuple[str, float]] = []
     for path in paths:
-        if path.exists():
-            for line in path.read_text(encoding="utf-8").splitlines():
-                _take_in(promises, json.loads(line))
-    return promises
+        for line in _lines(path):
+            if line["event"] == "cancelling_batch":
+                batches.append((line["batch"], line["at"]))
+            else:
+                _enter(promises, path.stem, line)
+    for batch, at in batches:
+        for number, promise in promises.items():
+            if traffic.message(number).group.batch == batch:
+                promise.cancellings.append(Cancelling(at))
+    return dict(promises)
 
 
-def _take_in(promises: dict[int, Promise], line: dict[str, Any]) -> None:
-    at = float(line["t"])
-    match line["e"]:
-        case "offer":
-            for number in line["n"]:
-                promise = promises.setdefault(number, Promise(number))
-                promise.offers.append(Offer(at, line["p"]))
-                promise.refused |= number in line.get("refused", ())
-                promise.expires |= line.get("expires", False)
-                moment = line.get("not_before", 0.0)
-                promise.not_before = min(promise.not_before or moment, moment)
+def _lines(path: Path) -> Iterable[dict[str, Any]]:
+    whole, _, torn = path.read_bytes().rpartition(b"\n")
+    assert torn == b"" or not torn.endswith(b"}"), "a line without its end is one that a kill cut"
+    return [json.loads(line) for line in whole.splitlines()]
+
+
+def _enter(promises: dict[int, Promise], process: str, line: dict[str, Any]) -> None:
+    at = line["at"]
+    match line["event"]:
+        case "offered":
+            for number in line["numbers"]:
+                promises[number].offers.append(Offer(process, at))
         case "accepted":
             for number, job_id in line["jobs"]:
-                promises[number].accepted.append(Acceptance(line["asked"], at, job_id))
+                offer = promises[number].offers[-1]
+                offer.answered, offer.job_id = at, job_id
+        case "maybe":
+            for number in line["numbers"]:
+                promises[number].offers[-1].answered = at
         case "cancelling":
-            for number in line["n"]:
-                promises[number].to_cancel = True
+            promises[line["number"]].cancellings.append(Cancelling(at))
         case "cancelled":
-            for number in line["n"]:
-                promises[number].cancels.append(Cancel(line["asked"], at, line["stopped"]))
+            cancelling = promises[line["number"]].cancellings[-1]
+            cancelling.answered, cancelling.stopped = at, line["stopped"]
