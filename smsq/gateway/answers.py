@@ -148,7 +148,7 @@ def classify(status: int, headers: Mapping[str, str], body: bytes, *, clean: Cal
         The outcome; it never raises for anything a server can send.
     """
     envelope = read_envelope(body)
-    if _done(status, envelope) and (accepted := _accepted(envelope.get("data"))):
+    if _done(envelope, status) and (accepted := _accepted(envelope.get("data"))):
         return accepted
     return _outcome(status, headers, envelope, clean)
 
@@ -173,7 +173,7 @@ def read_data(status: int, headers: Mapping[str, str], body: bytes, *, clean: Ca
         send.
     """
     envelope = read_envelope(body)
-    if _done(status, envelope):
+    if _done(envelope, status):
         return Data(envelope.get("data"))
     return _outcome(status, headers, envelope, clean)
 
@@ -193,7 +193,7 @@ def classify_fault(fault: Fault, *, written: bool, detail: str = "") -> Outcome:
     return Outcome(kind=Kind.UNKNOWN if written else Kind.TRY_AGAIN, reason=fault.value, detail=detail)
 
 
-def _done(status: int, envelope: Mapping[str, Any] | None) -> TypeGuard[Mapping[str, Any]]:
+def _done(envelope: Mapping[str, Any] | None, status: int) -> TypeGuard[Mapping[str, Any]]:
     """Whether the API answers "done", and the HTTP status doesn't contradict it."""
     return envelope is not None and status == HTTPStatus.OK and whole_number(envelope.get("code")) == 0
 

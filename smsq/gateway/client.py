@@ -36,8 +36,8 @@ OWN_BALANCE: Final = "service/user/getownbalance"
 MAX_ANSWER_BYTES: Final = 64 * 1024
 """An answer to sendSmsMessage has a few hundred bytes. Reading more than this would only feed whoever sends it."""
 MAX_LIST_BYTES: Final = 4 * 1024 * 1024
-"""A page of a list has a hundred messages: this leaves 40 KB to each, a text of 100 segments with every character escaped
-to the six bytes of JSON's ``\\uXXXX``."""
+"""A page of a list has a hundred messages. This leaves 40 KB to each: a text of 100 segments, every character of it
+escaped to six bytes (JSON's ``\\uXXXX``)."""
 
 MAX_IDLE_SECONDS: Final = 4.0
 """How long a connection may have rested and still be used.

@@ -1,178 +1,223 @@
-"""Reads the gateway's list of messages: all pages of one query, or the reason why they prove nothing."""
+"""What message/list shows: the question's dates, its items, and whether all pages together can be trusted.
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+A list proves that a message isn't there only if nothing was overlooked. So everything that doesn't add up is a problem
+here, and never an empty answer.
+"""
+
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from smsq.gateway.answers import whole_number
-from smsq.gateway.client import CAMPAIGN_GET, MESSAGE_LIST, Client
-from smsq.gateway.form import Permit
+from smsq.deferral import wire_time
+from smsq.gateway.answers import Outcome
+from smsq.gateway.envelope import whole_number
 
-#: Hours on either side of what is asked about: whatever zone the gateway's times are in, the message is inside (F63).
-MARGIN: Final = timedelta(hours=26)
-PAGE: Final = 100
-#: Pages of one query at most: a hundred thousand messages. Beyond, single questions cost less.
-MOST_PAGES: Final = 1000
+PAGE_SIZE: Final = 100
+"""The largest that the API allows."""
 
-_MODERATED: Final = "MODERATION"
+_MARGIN: Final = timedelta(hours=26)
+"""Around the window: nobody knows for sure in which zone the gateway compares, and no two are further apart (F63)."""
+
+_MORE_PAGES: Final = 5
+"""By so many pages a list may grow while it is read; one that grows on and on never ends."""
+
+_WAITING: Final = frozenset({"MODERATION", "DECLINED"})
+_PUNCTUATION: Final = re.compile(r"[\s()+.\-]")
+
+
+def dates(since: float, now: float, zone: ZoneInfo) -> dict[str, str]:
+    """Writes the window of a query, always with both ends: a list without is cut to yesterday and today.
+
+    Args:
+        since: The earliest moment that matters, in Unix seconds.
+        now: The present, in Unix seconds.
+        zone: The account's zone.
+
+    Returns:
+        The two criteria, 26 hours wider on either side (the contract, "Settling", 2; F63).
+    """
+    return {
+        "criteria[campaignCreateTsFrom]": wire_time(datetime.fromtimestamp(since, UTC) - _MARGIN, zone),
+        "criteria[campaignCreateTsTo]": wire_time(datetime.fromtimestamp(now, UTC) + _MARGIN, zone),
+    }
+
+
+def paging(page: int) -> dict[str, str]:
+    """Writes which page is wanted (from 0), newest first: what is sent meanwhile then pushes nothing out of sight."""
+    return {
+        "pagination[pageSize]": str(PAGE_SIZE),
+        "pagination[currentPage]": str(page),
+        "sort[campaignId]": "DESC",
+    }
 
 
 @dataclass(frozen=True, slots=True)
 class Campaign:
-    """What tells whose a message is: the campaign's name, None where the list doesn't say; and 1 or 2 as when sent."""
+    """What tells whose a message is.
 
-    name: str | None
-    status: int
+    Attributes:
+        name: Its name; '' if it has none, None if the gateway didn't say.
+        created: When it was created, as the gateway wrote it; None if it didn't say.
+        status: 1 if it waits for moderation, was declined, or doesn't say; 2 if it is or was sent. As in the answer of
+            sendSmsMessage.
+    """
+
+    name: str | None = None
+    created: str | None = None
+    status: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A message of the list."""
+    """A message in the list.
+
+    Attributes:
+        message_id: Its id.
+        campaign_id: The id of its campaign.
+        text: As stored, which may not be as it was sent; '' if the gateway didn't say.
+        sender: The signature under which it left, which may not be the one asked for; '' if the gateway didn't say.
+        campaign: What the list says about its campaign, which is undocumented: all of it may be missing.
+    """
 
     message_id: int
     campaign_id: int
-    to: str
     text: str
     sender: str
     campaign: Campaign
 
 
-@dataclass(slots=True)
-class Listed:
-    """What a query found.
-
-    Attributes:
-        items: By messageId, newest first.
-        total: How many the gateway says there are.
-        problem: Why what isn't among them may be there all the same; '' if all were seen.
-    """
-
-    items: dict[int, Item] = field(default_factory=dict)
-    total: int = 0
-    problem: str = ""
-
-
-def window(since: float, now: float, zone: ZoneInfo) -> dict[str, str]:
-    """Returns the dates of a query. Never without both: lists without dates are cut (the contract, "Neighbours").
+def read_campaign(given: object) -> Campaign:
+    """Reads a campaign from campaign/get, or from an item of a list.
 
     Args:
-        since: Unix seconds of the earliest call that is asked about.
-        now: Unix seconds.
-        zone: The account's zone.
-    """
-
-    def wire(moment: float, margin: timedelta) -> str:
-        local = (datetime.fromtimestamp(moment, UTC) + margin).astimezone(zone)
-        return local.strftime("%Y-%m-%d %H:%M:%S")
-
-    return {
-        "criteria[campaignCreateTsFrom]": wire(since, -MARGIN),
-        "criteria[campaignCreateTsTo]": wire(now, MARGIN),
-    }
-
-
-async def read_list(
-    client: Client,
-    criteria: dict[str, str],
-    *,
-    enough: Callable[[Listed], bool],
-    permit: Permit | None = None,
-) -> Listed:
-    """Reads a list page by page, newest first, until it is enough or there are no more.
-
-    Messages that are sent meanwhile push others to later pages: some come twice, none is missed. A list that shrinks,
-    repeats itself or doesn't add up may have hidden something.
-
-    Args:
-        client: The gateway's client.
-        criteria: What is asked for.
-        enough: Looks after each page whether the rest matters.
-        permit: Awaited before each call.
+        given: The JSON.
 
     Returns:
-        What was found. It has a problem, or all of it was seen, or it was enough.
+        What it says; an item's own `name` that is null may only be missing, so it counts as not said.
     """
-    listed = Listed()
-    first_total = None
-    for page in range(MOST_PAGES):
-        if permit:
-            await permit()
-        data = await client.ask(MESSAGE_LIST, criteria | _paging(page))
-        problem, total, seen = _read_page(data.value, listed) if not data.problem else (data.problem, 0, 0)
-        if problem:
-            listed.problem = problem
-            return listed
-        first_total = total if first_total is None else first_total
-        if total < listed.total:
-            listed.problem = "the list shrank while it was read"
-            return listed
-        listed.total = total
-        if enough(listed):
-            return listed
-        if (page + 1) * PAGE >= total:
-            if len(listed.items) < first_total:
-                listed.problem = "the list's pages don't add up"
-            return listed
-        if not seen:
-            listed.problem = "the list ended before its end"
-            return listed
-    listed.problem = "the list is too long"
-    return listed
-
-
-def _paging(page: int) -> dict[str, str]:
-    return {"pagination[pageSize]": str(PAGE), "pagination[currentPage]": str(page), "sort[campaignId]": "DESC"}
-
-
-def _read_page(data: Any, listed: Listed) -> tuple[str, int, int]:  # noqa: ANN401 - JSON
-    """Adds a page's items; returns what is wrong with it, the total, and how many items it had."""
-    if not isinstance(data, dict) or not isinstance(data.get("items"), list):
-        return "the list can't be read", 0, 0
-    total = whole_number(data.get("totalItemCount"))
-    if total is None:
-        return "the list doesn't say how long it is", 0, 0
-    for each in data["items"]:
-        item = _read_item(each)
-        if item is None:
-            return "a message of the list can't be read", 0, 0
-        listed.items.setdefault(item.message_id, item)
-    return "", total, len(data["items"])
-
-
-def _read_item(given: Any) -> Item | None:  # noqa: ANN401
     if not isinstance(given, dict):
-        return None
-    message_id, campaign_id = whole_number(given.get("id")), whole_number(given.get("campaignId"))
-    to = given.get("to")
-    to = str(to) if type(to) is int else to
-    if not message_id or not campaign_id or not isinstance(to, str):
-        return None
-    text, sender = given.get("text"), given.get("from")
-    campaign = read_campaign(given.get("campaign"))
-    return Item(
-        message_id,
-        campaign_id,
-        to.removeprefix("+"),
-        text if isinstance(text, str) else "",
-        sender if isinstance(sender, str) else "",
-        campaign,
+        return Campaign()
+    name, created = given.get("name"), given.get("createTs")
+    statuses = {status for key in ("commonStatus", "moderationStatus") if isinstance(status := given.get(key), str)}
+    return Campaign(
+        name=name if isinstance(name, str) else None,
+        created=created if isinstance(created, str) else None,
+        status=2 if statuses and not statuses & _WAITING else 1,
     )
 
 
-def read_campaign(given: Any) -> Campaign:  # noqa: ANN401
-    """Reads a campaign, of which any part may be missing (undocumented in lists)."""
-    if not isinstance(given, dict):
-        return Campaign(None, 2)
-    name = given.get("name")
-    waits = _MODERATED in (given.get("commonStatus"), given.get("moderationStatus"))
-    return Campaign(name if isinstance(name, str) else None, 1 if waits else 2)
+class Listing:
+    """The pages of one query, as they come in.
+
+    Args:
+        numbers: Whose messages are kept. `criteria[to]` matches parts of numbers, so they are compared here (F64).
+
+    Attributes:
+        pages: How many were read.
+        complete: Whether all of the list was seen, and nothing in it left room for doubt.
+        problem: Why it won't be complete, in words for people; '' while it may be.
+        failure: What a call came to in place of a page.
+    """
+
+    def __init__(self, numbers: Collection[str]) -> None:
+        self.pages = 0
+        self.complete = False
+        self.problem = ""
+        self.failure: Outcome | None = None
+        self._found: dict[str, list[Item]] = {number: [] for number in numbers}
+        self._seen: set[int] = set()
+        self._total = 0
+        self._first_total: int | None = None
+        self._unreadable = False
+
+    @property
+    def over(self) -> bool:
+        """Whether there is nothing more to be read."""
+        return self.complete or bool(self.problem)
+
+    @property
+    def pages_left(self) -> int:
+        """How many pages are still to be read, as far as is known."""
+        return 0 if self.over else max(0, -(-self._total // PAGE_SIZE) - self.pages)
+
+    def to(self, number: str) -> Sequence[Item]:
+        """Returns the messages to one of the numbers, in the list's order: newest first."""
+        return self._found[number]
+
+    def fail(self, failure: Outcome) -> None:
+        """Takes note that no page came."""
+        self.failure = failure
+        self.problem = describe(failure)
+
+    def add(self, data: object) -> None:
+        """Takes the next page.
+
+        Args:
+            data: The answer's `data`, whatever it is.
+        """
+        items = data.get("items") if isinstance(data, dict) else None
+        total = whole_number(data.get("totalItemCount")) if isinstance(data, dict) else None
+        if not isinstance(items, list) or total is None or len(items) > PAGE_SIZE:
+            self.problem = "the list can't be read"
+            return
+        before = len(self._seen)
+        for item in items:
+            self._add(item)
+        self.pages += 1
+        shrank, self._total = total < self._total, total
+        if self._first_total is None:
+            self._first_total = total
+        last = self.pages * PAGE_SIZE >= total
+        if shrank or len(self._seen) > total:
+            self.problem = "the list changed its mind"
+        elif last and self._unreadable:
+            self.problem = "a message in the list can't be read"
+        elif last and len(self._seen) < self._first_total:
+            self.problem = "the list shows fewer messages than it says"
+        elif last:
+            self.complete = True
+        elif len(self._seen) == before:
+            self.problem = "the list repeats a page"
+        elif self.pages * PAGE_SIZE >= self._first_total + _MORE_PAGES * PAGE_SIZE:
+            self.problem = "the list doesn't end"
+
+    def _add(self, given: Any) -> None:  # noqa: ANN401 - JSON
+        """Keeps an item that is new and to one of the numbers."""
+        message_id = whole_number(given.get("id")) if isinstance(given, dict) else None
+        number = _number(given.get("to")) if isinstance(given, dict) else ""
+        if not message_id or not number:
+            self._unreadable = True
+            return
+        if message_id in self._seen:
+            return
+        self._seen.add(message_id)
+        if number not in self._found:
+            return
+        campaign_id = whole_number(given.get("campaignId"))
+        if not campaign_id:
+            self._unreadable = True
+            return
+        text, sender = given.get("text"), given.get("from")
+        self._found[number].append(
+            Item(
+                message_id=message_id,
+                campaign_id=campaign_id,
+                text=text if isinstance(text, str) else "",
+                sender=sender if isinstance(sender, str) else "",
+                campaign=read_campaign(given.get("campaign")),
+            )
+        )
 
 
-async def get_campaign(client: Client, campaign_id: int, permit: Permit | None) -> Campaign | None:
-    """Asks for a campaign by its id; None if that can't be read."""
-    if permit:
-        await permit()
-    data = await client.ask(CAMPAIGN_GET, {"id": str(campaign_id)})
-    return None if data.problem else read_campaign(data.value)
+def describe(failure: Outcome) -> str:
+    """Says in a few fixed words why there is no answer to a question."""
+    return failure.reason if failure.code is None else f"code {failure.code}: {failure.reason}"
+
+
+def _number(value: object) -> str:
+    """Reads a phone number, whether it is written as digits, as a JSON number or for people; '' if it is none."""
+    digits = _PUNCTUATION.sub("", str(value)) if type(value) in (str, int) else ""
+    return digits if digits.isascii() and digits.isdigit() else ""

@@ -29,6 +29,8 @@ RETENTION = 7 * DAY
 #: When an absence counts, how late the gateway accepts, how long it is asked: the default settings'.
 SETTLING, BOUND, LIMIT = 660_000, 600_000, DAY
 PATIENCE = 120_000
+#: Between the two empty answers that absence takes.
+APART = 10_000
 POLICY = Policy(
     retention=RETENTION, lease=LEASE, settling=SETTLING, bound=BOUND, limit=LIMIT, losses=3, give_up=10 * DAY
 )
@@ -104,6 +106,14 @@ class Actor:
         """Puts the question about a job, and answers that the gateway doesn't have it."""
         assert self.question(job_id, token, policy) is not None
         return self.answer(told(job_id, "absent", token=token), policy)
+
+    def surely_absent(self, job_id: str) -> AnswerWord:
+        """Has the gateway say twice, with proof, that it doesn't have a job; returns what became of it."""
+        self.pass_time(LEASE + SETTLING)
+        self.send_another()
+        assert self.absent(job_id) == "later"
+        self.pass_time(APART)
+        return self.absent(job_id)
 
     # -- a job in each state
 

@@ -8,10 +8,11 @@ from smsq import keys, ledger
 from smsq.lanes import LANES, Lane
 from smsq.ledger import Heard, Look
 from smsq.states import State
+from tests.ledger.agreement import WORKERS
 from tests.ledger.asking_model import AskingModel
 from tests.ledger.entries import LEASE, PATIENCE, POLICY, UNIT, Entry
 from tests.ledger.holds import Hold, Inquiry
-from tests.ledger.machine import WORKERS, LedgerSteps
+from tests.ledger.machine import LedgerSteps
 from tests.ledger.snapshot import advance
 from tests.support.server import Server
 

@@ -145,23 +145,3 @@ class BatchEntry:
     def waiting(self) -> int:
         """Returns how many of its jobs wait."""
         return sum(number for state, number in self.counts().items() if state in WAITING)
-
-
-@dataclass
-class Gate:
-    """A gate: failures in a row, and while it is closed when its next probe may go, and whose permit is out."""
-
-    failures: int = 0
-    closed: bool = False
-    probe_at: int = 0
-    permit: str = ""
-    gone_at: int | None = None
-
-    #: Units after which a gate that nobody closes again is forgotten: a day, in whole ones.
-    FORGOTTEN = 87
-
-    def close(self, now: int, *, probed: bool) -> None:
-        """Closes it, or leaves it closed for longer after its probe failed."""
-        if self.closed and not probed:
-            return
-        self.closed, self.probe_at, self.permit, self.gone_at = True, now + 1, "", now + self.FORGOTTEN

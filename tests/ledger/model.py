@@ -3,13 +3,11 @@
 Here what producers, workers and operators do; `tests.ledger.asking_model` adds what is due and the questions.
 """
 
-from collections import defaultdict
 from dataclasses import dataclass, field
 
 from smsq.ledger import Settlement
 from smsq.states import FINAL, State
 from tests.ledger.entries import (
-    CIRCUIT_AFTER,
     LEASE,
     OPEN,
     RESERVATION,
@@ -19,40 +17,30 @@ from tests.ledger.entries import (
     Ask,
     BatchEntry,
     Entry,
-    Gate,
 )  # fmt: skip
-
-CIRCUIT = "circuit"
+from tests.ledger.gates_model import Gates
 
 
 @dataclass
-class Model:
+class Model(Gates):
     """The ledger as it should be.
 
     Attributes:
-        now: Units since the example began.
         epoch: The ledger's epoch, counted from 1.
         started: When it started.
         changed: Whether the next script that writes will start another.
         canary: When the newest message of this epoch that the gateway accepted was begun.
-        hold: Until when nobody calls.
-        gates: By worker, and the circuit.
-        paused: What operators hold back: lanes, or ``all``.
     """
 
-    now: int = 0
     epoch: int = 0
     started: int = 0
     changed: bool = True
     canary: int | None = None
-    hold: int = 0
     jobs: dict[str, Entry] = field(default_factory=dict)
     batches: dict[str, BatchEntry] = field(default_factory=dict)
     keys: dict[str, Entry] = field(default_factory=dict)
     owners: dict[int, str] = field(default_factory=dict)
     written: dict[int, int] = field(default_factory=dict)
-    gates: dict[str, Gate] = field(default_factory=lambda: defaultdict(Gate))
-    paused: set[str] = field(default_factory=set)
 
     # -- looking
 
@@ -187,22 +175,6 @@ class Model:
 
     # -- workers
 
-    def room(self, worker: str, count: int) -> tuple[int, int | None]:
-        """Returns how many ids `take` may give, and in how many units to come back if something holds jobs back."""
-        closed = [gate for gate in (self.gates[CIRCUIT], self.gates[worker]) if gate.closed]
-        back = max([gate.probe_at - self.now for gate in closed], default=0)
-        if closed:
-            count = 0 if back > 0 else min(count, 1)
-        if count and self.hold > self.now:
-            count, back = 0, max(back, self.hold - self.now)
-        return count, back if back > 0 else None
-
-    def permit(self, worker: str, job_id: str) -> None:
-        """Gives what was taken while a gate is closed the permit to pass it."""
-        for gate in (self.gates[CIRCUIT], self.gates[worker]):
-            if gate.closed:
-                gate.permit, gate.probe_at = job_id, self.now + LEASE
-
     def reserve(self, job_id: str) -> None:
         """Takes a job off its lane."""
         job = self.jobs[job_id]
@@ -231,16 +203,12 @@ class Model:
         if self.doubt(job):
             self.start_asking(job, job.at, self.now, State.QUEUED)
             return "asking", job
-        if self._held_back(job, worker):
+        if self.held_back(job, worker):
             job.due = None
             return "paused", job
         self.move(job, State.SENDING, self.now + LEASE)
         job.token, job.attempts = nonce, job.attempts + 1
         return "begun", job
-
-    def _held_back(self, job: Entry, worker: str) -> bool:
-        gates = (self.gates[CIRCUIT], self.gates[worker])
-        return bool(self.paused & {"all", job.lane}) or any(gate.closed and gate.permit != job.id for gate in gates)
 
     def renew(self, job_id: str, token: str, epoch: int) -> bool:
         """Renews a lease; returns whether it was the caller's."""
@@ -266,7 +234,7 @@ class Model:
             said = job.ask.said if job.ask and job.asking else None
             return "settled" if settlement.to in (job.state, said) else "stale"
         self._settle(job, settlement, in_units)
-        self._hear(settlement, worker)
+        self.hear(settlement, worker)
         return "settled"
 
     def _settle(self, job: Entry, settlement: Settlement, in_units: int) -> None:
@@ -295,7 +263,7 @@ class Model:
         if word == "settled" and was is not State.SENT:
             if epoch == self.epoch:
                 self.canary = max(self.now - settlement.took // UNIT, -1 if self.canary is None else self.canary)
-            self._hear(settlement, worker)
+            self.hear(settlement, worker)
         return word
 
     def accept(self, job: Entry, message_id: int, attempts: int) -> str:
@@ -309,24 +277,6 @@ class Model:
         job.message_id, job.expires, job.attempts = message_id, None, attempts
         self.move(job, State.SENT, None)
         return "settled"
-
-    def _hear(self, settlement: Settlement, worker: str) -> None:
-        if not settlement.heard:
-            return
-        circuit, account = self.gates[CIRCUIT], self.gates[worker]
-        if settlement.heard.what == "failing":
-            circuit.failures += 1
-            if circuit.failures >= CIRCUIT_AFTER:
-                circuit.close(self.now, probed=circuit.permit == settlement.job_id)
-            return
-        del self.gates[CIRCUIT]
-        if settlement.heard.what == "account":
-            account.close(self.now, probed=account.permit == settlement.job_id)
-        elif settlement.heard.what == "slow":
-            if self.hold <= self.now:
-                self.hold = self.now + settlement.heard.wait // UNIT
-        elif account.closed:
-            del self.gates[worker]
 
     def untake(self, job_ids: list[str]) -> int:
         """Hands jobs back; returns how many went."""
@@ -353,6 +303,4 @@ class Model:
         for name, batch in list(self.batches.items()):
             if batch.closed is not None and batch.closed + RETENTION <= self.now:
                 del self.batches[name]
-        for name, gate in list(self.gates.items()):
-            if gate.gone_at is not None and gate.gone_at <= self.now:
-                del self.gates[name]
+        self.forget_gates()

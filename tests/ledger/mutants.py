@@ -32,7 +32,8 @@ class Mutant(NamedTuple):
 
 
 _LOST = "the answer was lost"
-_ASKING, _EPOCHS, _TOLD = "test_rules_asking", "test_rules_epochs", "test_rules_told"
+_ASKING, _UNSETTLED, _TOLD = "test_rules_asking", "test_rules_unsettled", "test_rules_told"
+_EPOCHS, _KEYS = "test_rules_epochs", "test_rules_keys"
 
 MUTANTS = [
     Mutant(
@@ -81,58 +82,58 @@ MUTANTS = [
     Mutant(
         6, "the token is the caller's", "begin.lua",
         "'sending', now, 'token', nonce,", "'sending', now, 'token', attempts,",
-        "test_rules.test_rule_6_a_ledger_that_went_back_in_time_gives_no_token_twice", {},
+        "test_rules_tokens.test_rule_6_a_ledger_that_went_back_in_time_gives_no_token_twice", {},
     ),
     Mutant(
         7, "a repeat tells what is left", "begin.lua",
         "left = due - now", "left = lease",
-        "test_rules.test_rule_7_a_begin_that_is_repeated_answers_the_same_and_what_is_left", {},
+        "test_rules_tokens.test_rule_7_a_begin_that_is_repeated_answers_the_same_and_what_is_left", {},
     ),
     Mutant(
         7, "a nonce of an older epoch is refused", "begin.lua",
         "if stale then return {'epoch'} end", "",
-        "test_rules.test_rule_7_a_nonce_of_an_older_epoch_begins_nothing", {},
+        "test_rules_tokens.test_rule_7_a_nonce_of_an_older_epoch_begins_nothing", {},
     ),
     Mutant(
         8, "the lease must cover the call", "tasks.hold",
         "self.lease_until - self.call_timeout - MARGIN", "self.lease_until",
-        "test_rules.test_rule_8_a_call_must_start_while_lease_and_expiry_last", {"expires_in": None},
+        "test_rules_tokens.test_rule_8_a_call_must_start_while_lease_and_expiry_last", {"expires_in": None},
     ),
     Mutant(
         8, "the job must not have expired", "tasks.hold",
         "return start_by if self.expires_at is None else min(start_by, self.expires_at)", "return start_by",
-        "test_rules.test_rule_8_a_call_must_start_while_lease_and_expiry_last", {"expires_in": 15_000},
+        "test_rules_tokens.test_rule_8_a_call_must_start_while_lease_and_expiry_last", {"expires_in": 15_000},
     ),
     Mutant(
         8, "no newer epoch may be known", "tasks.hold",
         "if self.known.epoch != self.epoch:", "if self.epoch < 0:",
-        "test_rules.test_rule_8_no_call_starts_once_a_newer_epoch_is_known", {},
+        "test_rules_tokens.test_rule_8_no_call_starts_once_a_newer_epoch_is_known", {},
     ),
     Mutant(
         9, "only a lease that runs is renewed", "renew.lua",
         " and tonumber(due) > NOW then", " then",
-        "test_rules.test_rule_9_a_lease_that_ran_out_is_not_renewed", {},
+        "test_rules_tokens.test_rule_9_a_lease_that_ran_out_is_not_renewed", {},
     ),
     Mutant(
         9, "only in its own epoch", "renew.lua",
         "epoch == EPOCH.number and read(ARGV[i])", "read(ARGV[i])",
-        "test_rules.test_rule_9_a_token_renews_in_its_own_epoch_only", {},
+        "test_rules_tokens.test_rule_9_a_token_renews_in_its_own_epoch_only", {},
     ),
     Mutant(
         10, "a token that has settled begins nothing", "begin.lua",
         "job.state ~= 'queued' or job.token == nonce then", "job.state ~= 'queued' then",
-        "test_rules.test_rule_10_a_token_that_has_settled_begins_nothing_again", {"to": State.RETRYING},
+        "test_rules_tokens.test_rule_10_a_token_that_has_settled_begins_nothing_again", {"to": State.RETRYING},
     ),
     Mutant(
         11, "not sent is believed from the holder", "settle.lua",
         "if job.token ~= s.token or s.epoch ~= EPOCH.number then", "if s.epoch ~= EPOCH.number then",
-        "test_rules.test_rule_11_not_sent_is_believed_from_the_holder_only",
+        "test_rules_tokens.test_rule_11_not_sent_is_believed_from_the_holder_only",
         {"state": State.SENDING, "to": State.FAILED},
     ),
     Mutant(
         11, "and in its own epoch", "settle.lua",
         "if job.token ~= s.token or s.epoch ~= EPOCH.number then", "if job.token ~= s.token then",
-        "test_rules.test_rule_11_not_sent_is_believed_in_the_holders_epoch_only", {"to": State.FAILED},
+        "test_rules_tokens.test_rule_11_not_sent_is_believed_in_the_holders_epoch_only", {"to": State.FAILED},
     ),
     Mutant(
         12, "asking has a token", "answer.lua",
@@ -158,28 +159,29 @@ MUTANTS = [
         15, "a refusal doesn't settle an earlier call", "_asking.lua",
         "local function end_uncalled(job, how, now, retention, ...)\n  if uncertain(job) then",
         "local function end_uncalled(job, how, now, retention, ...)\n  if job.doubt then",
-        f"{_ASKING}.test_rule_15_a_refusal_of_the_second_call_says_nothing_of_the_first", {"how": _LOST, "found": True},
+        f"{_UNSETTLED}.test_rule_15_a_refusal_of_the_second_call_says_nothing_of_the_first",
+        {"how": _LOST, "found": True},
     ),
     Mutant(
         15, "nor does a cancel", "_asking.lua",
         "local function end_uncalled(job, how, now, retention, ...)\n  if uncertain(job) then",
         "local function end_uncalled(job, how, now, retention, ...)\n  if job.doubt then",
-        f"{_ASKING}.test_rules_15_and_22_a_cancelled_resent_job_is_asked_about", {"how": _LOST, "found": True},
+        f"{_UNSETTLED}.test_rules_15_and_22_a_cancelled_resent_job_is_asked_about", {"how": _LOST, "found": True},
     ),
     Mutant(
         16, "nothing is decided while a twin is unsettled", "answer.lua",
         "  if not job.twin then return false end\n", "  do return false end\n",
-        f"{_ASKING}.test_rule_16_nothing_is_decided_while_a_twin_is_unsettled", {},
+        f"{_UNSETTLED}.test_rule_16_nothing_is_decided_while_a_twin_is_unsettled", {},
     ),
     Mutant(
         16, "one in `unknown` counts", "answer.lua",
         "or other.state == 'unknown' ", "",
-        f"{_ASKING}.test_rule_16_a_twin_in_unknown_counts_as_unsettled", {},
+        f"{_UNSETTLED}.test_rule_16_a_twin_in_unknown_counts_as_unsettled", {},
     ),
     Mutant(
         16, "another job's message isn't free", "answer.lua",
         "if type(owner) ~= 'string' or owner == job.id then", "if true then",
-        f"{_ASKING}.test_rule_16_nothing_is_decided_while_a_twin_is_unsettled", {},
+        f"{_UNSETTLED}.test_rule_16_nothing_is_decided_while_a_twin_is_unsettled", {},
     ),
     Mutant(
         17, "the server's identity is compared", "_epoch.lua",
@@ -217,12 +219,12 @@ MUTANTS = [
     Mutant(
         20, "a jump of the clock is a new epoch", "smsq.scripts",
         "            self.epoch += 1\n", "            pass\n",
-        f"{_EPOCHS}.test_rule_20_a_jump_of_the_servers_clock_is_noticed", {"jump": 3},
+        f"{_KEYS}.test_rule_20_a_jump_of_the_servers_clock_is_noticed", {"jump": 3},
     ),
     Mutant(
         21, "a forgotten key is asked about", "enqueue.lua",
         "< EPOCH.started and 0 or EPOCH.number", "< 0 and 0 or EPOCH.number",
-        f"{_EPOCHS}.test_rule_21_a_key_that_the_ledger_has_forgotten_is_asked_about", {"forgotten": True},
+        f"{_KEYS}.test_rule_21_a_key_that_the_ledger_has_forgotten_is_asked_about", {"forgotten": True},
     ),
     Mutant(
         22, "cancelled means uncalled", "cancel.lua",

@@ -17,7 +17,7 @@ from smsq.ledger import NewJob, Options, Settlement
 from smsq.scripts import Call, Known
 from smsq.settings import Settings
 from smsq.states import State
-from tests.ledger.actor import LEASE, NONCE, POLICY, SETTLING, Actor, message, outcome, told
+from tests.ledger.actor import APART, LEASE, NONCE, POLICY, SETTLING, Actor, message, outcome, told
 from tests.ledger.snapshot import Snapshot
 from tests.support.server import Server
 from tests.support.waiting import wait_until
@@ -53,7 +53,7 @@ def test_rule_22_a_job_in_doubt_is_asked_about_and_nobody_is_told_that_it_was_ca
     act.pass_time(LEASE + SETTLING)
     act.send_another()
     assert act.absent(job_id) == "later"
-    act.pass_time(10_000)
+    act.pass_time(APART)
     assert act.absent(job_id) == "cancelled"
     act.look()
 
@@ -197,7 +197,7 @@ def test_rule_23_an_answer_that_was_not_confirmed_is_told_to_nobody(lagging: tup
         act.pass_time(SETTLING)
         act.send_another()
         assert act.absent(job_id) == "later"
-        act.pass_time(10_000)
+        act.pass_time(APART)
         assert act.question(job_id) is not None
         answer = ledger.answer([replace(told(job_id, "absent"), epoch=act.epoch)], POLICY)
         replica.signal(signal.SIGSTOP)

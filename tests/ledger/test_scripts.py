@@ -23,7 +23,7 @@ from smsq.scripts import script
 from smsq.settings import Settings
 from smsq.sms import Sms
 from smsq.states import State
-from tests.ledger.actor import NONCE, POLICY, SETTLING, Actor, message, outcome, told
+from tests.ledger.actor import APART, NONCE, POLICY, SETTLING, Actor, message, outcome, told
 from tests.ledger.snapshot import JOB_ID
 from tests.support.server import Server
 
@@ -132,7 +132,7 @@ def hear_answer(act: Actor) -> set[str]:
     act.send_another()
     for word in ("again", "expired", "cancelled", "failed"):
         assert act.absent(ids[word]) == "later"
-    act.pass_time(10_000)
+    act.pass_time(APART)
     policies = {"unknown": replace(POLICY, limit=0), "failed": replace(POLICY, losses=0)}
     for word, job_id in ids.items():
         policy = policies.get(word, POLICY)

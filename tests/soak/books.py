@@ -1,243 +1,250 @@
-"""Compares three books: what producers were promised, what the ledger says, what the gateway accepted.
+"""Compares three books: what producers were promised, what the ledger says, and what the gateway accepted.
 
-Pure: the tests invent books with each kind of defect in them.
+Pure functions. What Redis may forget is known beforehand: the harness notes from when to when each rollback reaches.
 """
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import Final
 
-from tests.soak.promises import Promise
+from smsq.states import State
+from tests.soak.promises import Offer, Promise
+from tests.soak.traffic import Message
 
-#: Seconds that a producer waits for an answer at most, so that Redis did what it did within this time of the offer.
-ANSWERED_WITHIN: Final = 2.0
-#: The gateway's times are whole seconds.
-_RESOLUTION: Final = 1.0
+#: Seconds for which a write may be on its way to Redis after its producer died.
+_UNDER_WAY: Final = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Rollback:
+    """Redis went back to what it knew at `since`, at `until`: writes between may be gone."""
+
+    since: float
+    until: float
+
+    def may_have_forgotten(self, began: float, ended: float) -> bool:
+        """Returns whether a write between two moments may be gone."""
+        return ended >= self.since and began <= self.until
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What the ledger says of a job."""
+
+    state: State
+    message_id: int | None = None
+    campaign_id: int | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A message that the gateway accepted."""
+
+    message_id: int
+    campaign_id: int
 
 
 class Defect(StrEnum):
-    """A broken promise."""
+    """What must not be."""
 
     LOST = "lost"
-    """Accepted, and nowhere; or `sent`, and the gateway has no such message."""
     TWICE = "sent twice"
-    """The gateway accepted two messages for one."""
     WRONG = "wrong"
-    """Ids that aren't the message's, or an end that contradicts what the gateway has or what somebody was told."""
     STUCK = "stuck"
-    """Not final, and nobody will look at it any more; or not in time."""
 
 
-class Excuse(StrEnum):
-    """What Redis's going back in time may cost: `docs/reliability.md` says that nobody can know of it."""
+class Excused(StrEnum):
+    """What Redis's forgetting, or the caller's wish, explains (`docs/reliability.md`)."""
 
     FORGOTTEN = "forgotten by Redis"
-    """Accepted after the copy that Redis went back to, and before it did."""
-    CAME_BACK = "came back after a cancel"
-    """Cancelled in that span, and sent afterwards (rule 23)."""
-    KEY_ELSEWHERE = "twice by a key from another process"
-    """Accepted in that span, and offered again afterwards with the same key by a process that didn't know (rule 21)."""
+    CAME_BACK = "cancelled, came back"
+    KEY_ELSEWHERE = "twice: key used again elsewhere"
+    RESENT = "twice: resend, as asked for"
 
 
-class Entry(NamedTuple):
-    """A job as the ledger has it."""
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something about one message that isn't as it should be, or would not be but for an excuse."""
 
-    state: str
-    message_id: int | None = None
-    campaign_id: int | None = None
-
-
-class Taken(NamedTuple):
-    """A message that the gateway accepted: whose it is by its text, its ids, and when (unix seconds)."""
-
+    kind: Defect | Excused
     number: int
-    message_id: int
-    campaign_id: int
-    at: float
-
-
-class Window(NamedTuple):
-    """A span (unix seconds) that Redis may have forgotten, and why."""
-
-    why: str
-    start: float
-    end: float
-
-    def overlaps(self, start: float, end: float) -> bool:
-        """Returns whether what was done at some moment of a span may have been forgotten."""
-        return start <= self.end and end >= self.start
+    what: str
 
 
 @dataclass(slots=True)
-class Findings:
-    """What the comparison found.
+class Verdict:
+    """What the comparison came to.
 
     Attributes:
-        promised: Messages that were accepted.
-        unconfirmed: Messages that were offered, but never confirmed; nothing was promised about them.
-        unconfirmed_sent: Those of them that the gateway accepted all the same.
-        states: The accepted messages' ends.
-        excused: What Redis's going back in time explains.
-        defects: Message numbers or job ids, with what is wrong.
-        longest_delay: Seconds from the offer, or the moment it was scheduled for, to the gateway's acceptance.
+        outcomes: Promised messages by what became of them: a final state, ``forgotten``, or a defect.
+        unanswered: Messages that nobody was promised anything about.
+        findings: Each thing worth a line.
     """
 
-    promised: int = 0
-    unconfirmed: int = 0
-    unconfirmed_sent: int = 0
-    states: Counter[str] = field(default_factory=Counter)
-    excused: Counter[Excuse] = field(default_factory=Counter)
-    defects: dict[Defect, list[str]] = field(default_factory=lambda: {kind: [] for kind in Defect})
-    longest_delay: float = 0.0
+    outcomes: Counter[str] = field(default_factory=Counter)
+    unanswered: int = 0
+    findings: list[Finding] = field(default_factory=list)
+
+    def count(self, kind: Defect | Excused) -> int:
+        """Returns how many messages have a finding of a kind."""
+        return len({finding.number for finding in self.findings if finding.kind is kind})
 
     @property
     def clean(self) -> bool:
-        """Whether every promise was kept."""
-        return not any(self.defects.values())
+        """Whether there is no defect."""
+        return not any(isinstance(finding.kind, Defect) for finding in self.findings)
 
 
-FINAL: Final = frozenset({"sent", "failed", "unknown", "expired", "cancelled"})
+@dataclass(frozen=True, slots=True)
+class Case:
+    """Everything about one message.
+
+    Attributes:
+        message: The message.
+        promise: What its producers did and were told.
+        records: The ledger's records of the jobs that were promised; None for one that it doesn't know.
+        accepted: What the gateway accepted of it.
+        rollbacks: When Redis went back.
+    """
+
+    message: Message
+    promise: Promise
+    records: Mapping[str, Record | None]
+    accepted: Sequence[Accepted]
+    rollbacks: Sequence[Rollback]
+
+    def forgettable(self, offer: Offer) -> bool:
+        """Returns whether Redis may have forgotten an offer's job."""
+        return any(_may_have_forgotten(each, offer) for each in self.rollbacks)
+
+    @property
+    def key_used_elsewhere(self) -> bool:
+        """Whether a key came again from another process after Redis may have forgotten it (rule 21 can't know that)."""
+        offers = self.promise.offers
+        return any(
+            again.process != first.process
+            and _may_have_forgotten(rollback, first)
+            and (again.answered is None or again.answered >= rollback.until)
+            for number, first in enumerate(offers)
+            for again in offers[number + 1 :]
+            for rollback in self.rollbacks
+        )
+
+
+def _may_have_forgotten(rollback: Rollback, offer: Offer) -> bool:
+    ended = offer.offered + _UNDER_WAY if offer.answered is None else offer.answered
+    return rollback.may_have_forgotten(offer.offered, ended)
 
 
 def compare(
+    messages: Mapping[int, Message],
     promises: Mapping[int, Promise],
-    ledger: Mapping[str, Entry],
-    gateway: Iterable[Taken],
-    windows: Sequence[Window],
-) -> Findings:
+    records: Mapping[str, Record | None],
+    accepted: Mapping[int, Sequence[Accepted]],
+    rollbacks: Sequence[Rollback],
+) -> Verdict:
     """Compares the books.
 
     Args:
-        promises: By message number.
-        ledger: Every job that it has, by its id.
-        gateway: Every message that it accepted.
-        windows: What Redis may have forgotten.
-
-    Returns:
-        What was found.
+        messages: Every message that was offered, by its number.
+        promises: The producers' book, by the same.
+        records: The ledger's, by the jobs' ids.
+        accepted: The gateway's, by the messages' numbers.
+        rollbacks: When Redis went back to what; a restart that may have lost its last writes is one too.
     """
-    taken: dict[int, list[Taken]] = defaultdict(list)
-    for message in gateway:
-        taken[message.number].append(message)
-    comparison = _Comparison(promises, ledger, taken, windows)
-    comparison.run()
-    return comparison.findings
+    verdict = Verdict()
+    for number, promise in sorted(promises.items()):
+        jobs = {job_id: records[job_id] for job_id in promise.job_ids}
+        case = Case(messages[number], promise, jobs, accepted.get(number, ()), rollbacks)
+        verdict.findings.extend(_about_the_gateway(case))
+        if not promise.job_ids:
+            verdict.unanswered += 1
+            continue
+        outcome, findings = _about_the_promise(case)
+        verdict.outcomes[outcome] += 1
+        verdict.findings.extend(findings)
+    for number in accepted.keys() - promises.keys():
+        verdict.findings.append(Finding(Defect.WRONG, number, "sent, and nobody had offered it"))
+    return verdict
 
 
-class _Comparison:
-    def __init__(
-        self,
-        promises: Mapping[int, Promise],
-        ledger: Mapping[str, Entry],
-        taken: Mapping[int, list[Taken]],
-        windows: Sequence[Window],
-    ) -> None:
-        self.findings = Findings()
-        self._promises = promises
-        self._ledger = ledger
-        self._taken = taken
-        self._windows = windows
+def _about_the_gateway(case: Case) -> Iterable[Finding]:
+    """Twice, or in spite of a cancel: of these even what was never promised may be guilty."""
+    number, count = case.message.number, len(case.accepted)
+    if count > 1:
+        if case.message.group.on_unknown == "resend" and count == 2:
+            yield Finding(Excused.RESENT, number, "two messages")
+        elif case.key_used_elsewhere:
+            yield Finding(Excused.KEY_ELSEWHERE, number, f"{count} messages")
+        else:
+            yield Finding(Defect.TWICE, number, f"{count} messages")
+    for cancelling in case.promise.cancellings:
+        if not (cancelling.stopped and count):
+            continue
+        answered = cancelling.asked if cancelling.answered is None else cancelling.answered
+        came_back = any(each.may_have_forgotten(cancelling.asked, answered) for each in case.rollbacks)
+        if came_back or case.key_used_elsewhere:
+            yield Finding(Excused.CAME_BACK, number, "cancel was True, and the message was sent")
+        else:
+            yield Finding(Defect.WRONG, number, "cancel was True, and the message was sent")
 
-    def run(self) -> None:
-        for promise in self._promises.values():
-            messages = self._taken.get(promise.number, [])
-            self._count_messages(promise, messages)
-            if promise.accepted:
-                self._judge(promise, messages)
-            else:
-                self.findings.unconfirmed += 1
-                self.findings.unconfirmed_sent += bool(messages)
-        for number in self._taken.keys() - self._promises.keys():
-            self._defect(Defect.WRONG, number, "a message that nobody had offered")
-        self._judge_the_ledger()
 
-    def _defect(self, kind: Defect, who: int | str, what: str) -> None:
-        self.findings.defects[kind].append(f"{who}: {what}")
+def _about_the_promise(case: Case) -> tuple[str, list[Finding]]:
+    """Says what became of a message that was promised, and what is wrong with it."""
+    number, findings = case.message.number, []
+    known = {job_id: record for job_id, record in case.records.items() if record}
+    if len(case.records) > 1 and not case.key_used_elsewhere:
+        findings.append(Finding(Defect.WRONG, number, "one key gave several jobs"))
+    if not known:
+        return _without_a_record(case, findings)
+    for record in known.values():
+        findings.extend(_about_the_record(case, record))
+    record = next(reversed(known.values()))
+    if not record.state.final:
+        return str(Defect.STUCK), findings
+    lost = any(finding.kind is Defect.LOST for finding in findings)
+    return str(Defect.LOST) if lost else str(record.state), findings
 
-    def _count_messages(self, promise: Promise, messages: Sequence[Taken]) -> None:
-        if len(messages) > 1:
-            if self._offered_by_one_who_could_not_know(promise):
-                self.findings.excused[Excuse.KEY_ELSEWHERE] += 1
-            else:
-                self._defect(Defect.TWICE, promise.number, f"{len(messages)} messages")
-        for message in messages:
-            if message.at + _RESOLUTION < promise.not_before:
-                self._defect(Defect.WRONG, promise.number, "sent before its time")
-        if messages:
-            due = max(promise.offers[0].at, promise.not_before)
-            self.findings.longest_delay = max(self.findings.longest_delay, messages[0].at - due)
 
-    def _judge(self, promise: Promise, messages: Sequence[Taken]) -> None:
-        self.findings.promised += 1
-        known = [job_id for job_id in dict.fromkeys(each.job_id for each in promise.accepted) if job_id in self._ledger]
-        if len(known) > 1:
-            self._defect(Defect.WRONG, promise.number, "two jobs have one key")
-        if not known:
-            if all(self._forgettable(each.asked, each.at) for each in promise.accepted):
-                self.findings.excused[Excuse.FORGOTTEN] += 1
-                self.findings.states["forgotten"] += 1
-            else:
-                self._defect(Defect.LOST, promise.number, "accepted, and the ledger doesn't know it")
+def _without_a_record(case: Case, findings: list[Finding]) -> tuple[str, list[Finding]]:
+    number = case.message.number
+    sent = "; the gateway has it" if case.accepted else ""
+    if _any_forgettable(case):
+        return "forgotten", [*findings, Finding(Excused.FORGOTTEN, number, f"the ledger has no record{sent}")]
+    return str(Defect.LOST), [*findings, Finding(Defect.LOST, number, f"the ledger has no record{sent}")]
+
+
+def _any_forgettable(case: Case) -> bool:
+    return any(offer.job_id and case.forgettable(offer) for offer in case.promise.offers)
+
+
+def _about_the_record(case: Case, record: Record) -> Iterable[Finding]:
+    message, number, count = case.message, case.message.number, len(case.accepted)
+    match record.state:
+        case State.SENT if (record.message_id, record.campaign_id) in _ids(case):
             return
-        entry = self._ledger[known[-1]]
-        self.findings.states[entry.state] += 1
-        self._judge_entry(promise, entry, messages)
+        case State.SENT if count:
+            yield Finding(Defect.WRONG, number, "sent, with ids that aren't the message's")
+        case State.SENT:
+            yield Finding(Defect.LOST, number, "sent, and the gateway hasn't got it")
+        case State.UNKNOWN:
+            return
+        case State.FAILED | State.EXPIRED | State.CANCELLED:
+            if count and not case.key_used_elsewhere:
+                yield Finding(Defect.WRONG, number, f"{record.state}, and the gateway has it")
+            reasons = {
+                State.FAILED: message.refused,
+                State.EXPIRED: message.group.expires_in is not None,
+                State.CANCELLED: bool(case.promise.cancellings),
+            }
+            if not reasons[record.state]:
+                yield Finding(Defect.WRONG, number, f"{record.state} without a cause: {record.reason}")
+        case _:
+            yield Finding(Defect.STUCK, number, f"still {record.state}")
 
-    def _judge_entry(self, promise: Promise, entry: Entry, messages: Sequence[Taken]) -> None:
-        number = promise.number
-        told_stopped = [each for each in promise.cancels if each.stopped]
-        match entry.state:
-            case "sent" if not messages:
-                self._defect(Defect.LOST, number, "sent, says the ledger; the gateway has no such message")
-            case "sent":
-                if (entry.message_id, entry.campaign_id) not in {(m.message_id, m.campaign_id) for m in messages}:
-                    self._defect(Defect.WRONG, number, "sent, with ids of another message")
-            case "unknown":
-                pass
-            case "failed" | "expired" | "cancelled" if messages:
-                self._defect(Defect.WRONG, number, f"{entry.state}, says the ledger; the gateway has it")
-            case "failed" if not promise.refused:
-                self._defect(Defect.WRONG, number, "failed, though the gateway refused nothing")
-            case "expired" if not promise.expires:
-                self._defect(Defect.WRONG, number, "expired, without a time to live")
-            case "cancelled" if not promise.to_cancel:
-                self._defect(Defect.WRONG, number, "cancelled, and nobody wished it")
-            case state if state not in FINAL:
-                self._defect(Defect.STUCK, number, f"still {state}")
-        if told_stopped and messages:
-            if any(self._forgettable(each.asked, each.at) for each in told_stopped):
-                self.findings.excused[Excuse.CAME_BACK] += 1
-            else:
-                self._defect(Defect.WRONG, number, "cancel was True, and the gateway has it")
 
-    def _judge_the_ledger(self) -> None:
-        """Jobs of which no producer heard the id, and messages that two jobs call their own."""
-        heard = {each.job_id for promise in self._promises.values() for each in promise.accepted}
-        ids = {message.message_id for messages in self._taken.values() for message in messages}
-        owners = Counter(entry.message_id for entry in self._ledger.values() if entry.state == "sent")
-        for message_id, count in owners.items():
-            if count > 1:
-                self._defect(Defect.WRONG, f"messageId {message_id}", f"{count} jobs have it")
-        for job_id, entry in self._ledger.items():
-            if job_id in heard:
-                continue
-            if entry.state not in FINAL:
-                self._defect(Defect.STUCK, job_id, f"still {entry.state}")
-            elif entry.state == "sent" and entry.message_id not in ids:
-                self._defect(Defect.WRONG, job_id, "sent, with an id that the gateway doesn't have")
-
-    def _forgettable(self, start: float, end: float) -> bool:
-        return any(window.overlaps(start, end) for window in self._windows)
-
-    def _offered_by_one_who_could_not_know(self, promise: Promise) -> bool:
-        """Whether Redis forgot an offer of one process before another one, which didn't know of that, made it again."""
-        return any(
-            later.process != first.process
-            and window.overlaps(first.at, first.at + ANSWERED_WITHIN)
-            and later.at + ANSWERED_WITHIN >= window.end
-            for first in promise.offers
-            for later in promise.offers
-            for window in self._windows
-        )
+def _ids(case: Case) -> set[tuple[int | None, int | None]]:
+    return {(each.message_id, each.campaign_id) for each in case.accepted}

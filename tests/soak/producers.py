@@ -1,251 +1,199 @@
-"""A producer: a process that enqueues its share of the messages by every way there is, and writes down what it hears.
+"""A producer: a process that enqueues its share of a soak's messages, and may be killed at any moment.
 
-``python -m tests.soak.producers --folder F --index I --first A --count N --seed S``. It can be killed at any moment;
-started again, it reads its own book and goes on: what had an idempotency key and no answer is offered again.
+``python -m tests.soak.producers``: threads that use `enqueue` and `enqueue_many`, and an event loop that uses
+`aenqueue`. A process that takes over from a killed one offers again what has a key and no answer, and goes on with the
+rest.
 """
 
 import argparse
 import asyncio
-import random
-import sys
 import threading
 import time
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from smsq import Job, QueueUnavailable, SmsQueue
-from tests.soak.messages import Draft, draft
-from tests.soak.promises import Promise, PromiseBook, read
+from smsq import QueueUnavailable, Sms, SmsQueue
+from tests.soak import promises
+from tests.soak.promises import Book, Promise
+from tests.soak.traffic import Group, Message, Traffic
 
-#: The share of the messages that may be offered by now (0 to 1), written by the conductor.
-RELEASED: Final = "released"
-#: Seconds between looks at it, and between tries of one message.
-_LOOK: Final = 0.1
-#: Messages of one `enqueue_many`.
-_CHUNK: Final = 20
-#: Messages that the event loop has out at the same time.
-_AT_ONCE: Final = 4
-
-
-class Share:
-    """The messages that this producer hasn't offered yet, given out one by one as far as they are released.
-
-    Args:
-        folder: The soak's folder.
-        drafts: The messages, in order.
-        total: How many its whole share was, with those that an earlier process has offered.
-    """
-
-    def __init__(self, folder: Path, drafts: Sequence[Draft], total: int) -> None:
-        self._released = folder / RELEASED
-        self._drafts = list(reversed(drafts))
-        self._total = total
-        self._lock = threading.Lock()
-
-    def take(self, count: int) -> list[Draft] | None:
-        """Returns up to `count` messages; none if the next isn't released yet, None when all were given out."""
-        with self._lock:
-            if not self._drafts:
-                return None
-            allowed = float(self._released.read_text()) * self._total
-            room = min(count, max(0, round(allowed) - (self._total - len(self._drafts))))
-            return [self._drafts.pop() for _ in range(min(room, len(self._drafts)))]
+_THREADS: Final = 6
+#: Seconds until a key that has no answer is offered again.
+_PAUSE: Final = 0.2
 
 
 class Producer:
-    """Offers messages and keeps the book.
+    """Offers messages, and writes down what it is promised.
 
     Args:
-        queue: Where to.
-        book: What it was promised.
-        seed: For its own pace; the messages have theirs.
+        queue: Where they go.
+        book: What is written to.
+        traffic: What there is to offer.
     """
 
-    def __init__(self, queue: SmsQueue, book: PromiseBook, seed: str) -> None:
+    def __init__(self, queue: SmsQueue, book: Book, traffic: Traffic) -> None:
         self._queue = queue
         self._book = book
-        self._rng = random.Random(seed)  # noqa: S311 - a schedule, not a secret
+        self._traffic = traffic
 
-    # -- one by one, in a thread
+    def offer(self, group: Group, numbers: Sequence[int]) -> None:
+        """Enqueues messages of a group from a thread, then cancels what is to be cancelled.
 
-    def one_by_one(self, share: Share) -> None:
-        """Offers by `enqueue`."""
-        while (drafts := share.take(1)) is not None:
-            self.each(drafts)
-            time.sleep(self._pause(drafts))
-
-    def each(self, drafts: Iterable[Draft]) -> None:
-        """Offers messages one after the other."""
-        for message in drafts:
-            self.offer(message)
-
-    def offer(self, message: Draft) -> None:
-        """Offers a message until it is accepted, if it has a key; once, if not."""
-        job = None
-        while job is None:
-            job = self._try(message)
-            if job is None and message.key is None:
-                return  # it may have been accepted: without a key, offering it again could send it twice
-            if job is None or message.offer_again:
-                time.sleep(self._rng.uniform(0, _LOOK))
-        if message.offer_again:
-            self._try(message)
-        if message.to_cancel:
-            asked = self._book.cancelling([message.number])
+        Args:
+            group: The group.
+            numbers: Which of its messages.
+        """
+        messages = [self._traffic.message(number) for number in numbers]
+        sets = [messages] if group.way == "many" else [[message] for message in messages]
+        for each in sets:
+            self._persist(group, each)
+            self._persist(group, [message for message in each if message.repeated])
+        if group.cancels_batch and group.batch:
+            self._book.cancelling_batch(group.batch)
             try:
-                self._book.cancelled(asked, message.number, stopped=self._queue.cancel(job.id))
+                self._queue.cancel(batch_id=group.batch)
             except QueueUnavailable:
                 return
 
-    def _try(self, message: Draft) -> Job | None:
-        asked = self._note(message)
+    def _persist(self, group: Group, messages: Sequence[Message]) -> None:
+        """Enqueues messages, again and again if they have keys; without one, a second try could send twice."""
+        jobs: Mapping[int, str] | None = {}
+        while messages and not (jobs := self._enqueue(group, messages)) and group.keyed:
+            time.sleep(_PAUSE)
+        for message in messages:
+            if jobs and message.cancel_after is not None:
+                time.sleep(message.cancel_after)
+                self._book.cancelling(message.number)
+                try:
+                    stopped = self._queue.cancel(jobs[message.number])
+                except QueueUnavailable:
+                    continue
+                self._book.cancelled(message.number, stopped=stopped)
+
+    def _enqueue(self, group: Group, messages: Sequence[Message]) -> dict[int, str] | None:
+        """Enqueues messages once and returns the jobs' ids by the messages' numbers, or None if nobody knows."""
+        keys = {message.text: message.key or "" for message in messages}
+        options = _options(group)
+        self._book.offered(message.number for message in messages)
         try:
-            job = self._queue.enqueue(message.sms, idempotency_key=message.key, **_options(message))
+            if group.way == "many":
+                key_of = (lambda sms: keys[sms.text]) if group.keyed else None
+                jobs = list(self._queue.enqueue_many(map(_sms, messages), idempotency_key=key_of, **options))
+            else:
+                jobs = [self._queue.enqueue(_sms(each), idempotency_key=each.key, **options) for each in messages]
         except QueueUnavailable:
+            self._book.maybe(message.number for message in messages)
             return None
-        self._book.accepted(asked, [(message.number, job.id)])
-        return job
+        ids = {message.number: job.id for message, job in zip(messages, jobs, strict=True)}
+        self._book.accepted(ids)
+        return ids
 
-    # -- many at once, in another thread
+    async def offer_async(self, group: Group, numbers: Sequence[int]) -> None:
+        """Enqueues messages of a group from an event loop, all at once; otherwise like `offer`."""
+        await asyncio.gather(*(self._persist_async(group, self._traffic.message(number)) for number in numbers))
 
-    def in_batches(self, share: Share) -> None:
-        """Offers by `enqueue_many`, in batches, some of which are cancelled as a whole."""
-        while (drafts := share.take(self._rng.randint(1, _CHUNK))) is not None:
-            alike = [each for each in drafts if each.key and not each.expires_in and not each.send_in]
-            if alike:
-                self._offer_batch(alike, self._rng.choice((None, None, None, 30.0)))
-            self.each(each for each in drafts if each not in alike)
-            time.sleep(self._pause(drafts))
-
-    def _offer_batch(self, drafts: Sequence[Draft], expires_in: float | None) -> None:
-        numbers = {each.sms.text: each.number for each in drafts}
-        keys = {each.sms.text: each.key or "" for each in drafts}
-        batch_id = f"batch-{drafts[0].number}"
-        waiting = list(drafts)
-        while waiting:
-            refused = [each.number for each in waiting if each.refused]
-            offered = [numbers[each.sms.text] for each in waiting]
-            asked = self._book.offer(offered, refused=refused, expires=expires_in is not None)
-            jobs: list[tuple[int, str]] = []
+    async def _persist_async(self, group: Group, message: Message) -> None:
+        for _ in range(1 + message.repeated):
+            while not (job_id := await self._enqueue_async(group, message)) and group.keyed:
+                await asyncio.sleep(_PAUSE)
+        if job_id and message.cancel_after is not None:
+            await asyncio.sleep(message.cancel_after)
+            self._book.cancelling(message.number)
             try:
-                for job in self._queue.enqueue_many(
-                    [each.sms for each in waiting],
-                    lane=drafts[0].lane,
-                    batch_id=batch_id,
-                    idempotency_key=lambda sms: keys[sms.text],
-                    expires_in=expires_in,
-                ):
-                    jobs.append((offered[len(jobs)], job.id))
-            except QueueUnavailable:
-                time.sleep(self._rng.uniform(0, _LOOK))
-            if jobs:
-                self._book.accepted(asked, jobs)
-            waiting = waiting[len(jobs) :]
-        if self._rng.random() < 0.05:
-            self._book.cancelling([each.number for each in drafts])
-            try:
-                self._queue.cancel(batch_id=batch_id)
+                stopped = await self._queue.acancel(job_id)
             except QueueUnavailable:
                 return
+            self._book.cancelled(message.number, stopped=stopped)
 
-    # -- on an event loop
-
-    async def on_a_loop(self, share: Share) -> None:
-        """Offers by `aenqueue`, several at the same time."""
-
-        async def one_after_the_other() -> None:
-            while (drafts := share.take(1)) is not None:
-                for each in drafts:
-                    await self._aoffer(each)
-                await asyncio.sleep(self._pause(drafts))
-
-        await asyncio.gather(*(one_after_the_other() for _ in range(_AT_ONCE)))
-        await self._queue.aclose()
-
-    async def _aoffer(self, message: Draft) -> None:
-        job = None
-        while job is None:
-            asked = self._note(message)
-            try:
-                job = await self._queue.aenqueue(message.sms, idempotency_key=message.key, **_options(message))
-            except QueueUnavailable:
-                if message.key is None:
-                    return
-                await asyncio.sleep(self._rng.uniform(0, _LOOK))
-        self._book.accepted(asked, [(message.number, job.id)])
-        if message.to_cancel:
-            asked = self._book.cancelling([message.number])
-            try:
-                self._book.cancelled(asked, message.number, stopped=await self._queue.acancel(job.id))
-            except QueueUnavailable:
-                return
-
-    # -- the rest
-
-    def _note(self, message: Draft) -> float:
-        moment = {"not_before": time.time() + message.send_in} if message.send_in else {}
-        refused = [message.number] if message.refused else []
-        return self._book.offer([message.number], refused=refused, expires=message.expires_in is not None, **moment)
-
-    def _pause(self, drafts: Sequence[Draft]) -> float:
-        return self._rng.uniform(0, 0.05) if drafts else _LOOK
+    async def _enqueue_async(self, group: Group, message: Message) -> str | None:
+        self._book.offered([message.number])
+        try:
+            job = await self._queue.aenqueue(_sms(message), idempotency_key=message.key, **_options(group))
+        except QueueUnavailable:
+            self._book.maybe([message.number])
+            return None
+        self._book.accepted({message.number: job.id})
+        return job.id
 
 
-def _options(message: Draft) -> dict[str, Any]:
-    moment = datetime.now(UTC) + timedelta(seconds=message.send_in) if message.send_in else None
-    return {"lane": message.lane, "expires_in": message.expires_in, "send_at": moment}
+def _sms(message: Message) -> Sms:
+    return Sms(recipient=message.recipient, text=message.text)
 
 
-def unfinished(drafts: Iterable[Draft], promises: dict[int, Promise]) -> tuple[list[Draft], list[Draft]]:
-    """Tells what is left to do after a producer's death.
+def _options(group: Group) -> dict[str, Any]:
+    return {
+        "lane": group.lane,
+        "batch_id": group.batch,
+        "expires_in": group.expires_in,
+        "send_at": None if group.delay is None else datetime.now(UTC) + timedelta(seconds=group.delay),
+        "on_unknown": group.on_unknown,
+    }
 
-    Returns:
-        The messages that were offered with a key and got no answer, and those that were never offered.
+
+def _is_open(promise: Promise | None, *, keyed: bool) -> bool:
+    """Whether a message is still to be offered: it never was, or it has a key and no answer."""
+    return promise is None or not promise.offers or (keyed and not promise.job_ids)
+
+
+@contextmanager
+def _loop_in_a_thread() -> Iterator[asyncio.AbstractEventLoop]:
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    try:
+        yield loop
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+
+
+def produce(producer: Producer, work: Sequence[tuple[Group, list[int]]], seconds: float) -> None:
+    """Offers groups, spread evenly over a time.
+
+    Args:
+        producer: Who offers.
+        work: Groups, and which of their messages.
+        seconds: How long it shall take, if Redis lets it.
     """
-    again, rest = [], []
-    for each in drafts:
-        promise = promises.get(each.number)
-        if promise is None:
-            rest.append(each)
-        elif each.key and not promise.accepted:
-            again.append(each)
-    return again, rest
+    begun = time.monotonic()
+    with _loop_in_a_thread() as loop, ThreadPoolExecutor(_THREADS) as threads:
+        running: list[Future[None]] = []
+        for place, (group, numbers) in enumerate(work):
+            time.sleep(max(0.0, begun + seconds * place / len(work) - time.monotonic()))
+            if group.way == "async":
+                running.append(asyncio.run_coroutine_threadsafe(producer.offer_async(group, numbers), loop))
+            else:
+                running.append(threads.submit(producer.offer, group, numbers))
+        for each in running:
+            each.result()
 
 
-def main() -> int:
-    """Runs a producer to the end of its share."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--folder", type=Path, required=True)
-    for name in ("--index", "--first", "--count", "--seed"):
-        parser.add_argument(name, type=int, required=True)
-    wanted = parser.parse_args()
-    path = book_of(wanted.folder, wanted.index)
-    drafts = [draft(wanted.seed, number) for number in range(wanted.first, wanted.first + wanted.count)]
-    again, rest = unfinished(drafts, read([path]))
-    queue = SmsQueue.from_env()
-    with PromiseBook(path) as book:
-        producer = Producer(queue, book, f"{wanted.seed} {wanted.index}")
-        share = Share(wanted.folder, rest, wanted.count)
-        with ThreadPoolExecutor() as threads:
-            ways = [
-                threads.submit(producer.each, again),
-                threads.submit(producer.one_by_one, share),
-                threads.submit(producer.in_batches, share),
-                threads.submit(asyncio.run, producer.on_a_loop(share)),
-            ]
-        for way in ways:
-            way.result()
-    queue.close()
-    return 0
-
-
-def book_of(folder: Path, index: int) -> Path:
-    """Returns the file that a producer writes its promises into."""
-    return folder / f"promises-{index}.jsonl"
+def main() -> None:
+    """Runs the process."""
+    parser = argparse.ArgumentParser(prog="python -m tests.soak.producers")
+    parser.add_argument("--url", required=True)
+    parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--jobs", type=int, required=True)
+    parser.add_argument("--first", type=int, required=True)
+    parser.add_argument("--end", type=int, required=True)
+    parser.add_argument("--seconds", type=float, required=True)
+    parser.add_argument("--book", type=Path, required=True)
+    parser.add_argument("--predecessors", type=Path, nargs="*", default=[])
+    given = parser.parse_args()
+    traffic = Traffic(given.seed, given.jobs)
+    done = promises.read(given.predecessors, traffic)
+    work = []
+    for group in traffic.groups(given.first, given.end):
+        numbers = [number for number in group.numbers if _is_open(done.get(number), keyed=group.keyed)]
+        if numbers:
+            work.append((group, numbers))
+    with Book(given.book) as book:
+        produce(Producer(SmsQueue(given.url), book, traffic), work, given.seconds)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -1,0 +1,152 @@
+"""Mechanisms that a soak's workers can be run without, to see that the soak would notice.
+
+Each is taken out by replacing lines of a Lua script, or a method; and comes with the faults and settings under which it
+matters, so that a short run shows the harm.
+"""
+
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
+from typing import Final
+
+from smsq import scripts
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """Lines of a Lua file, and what stands in their place."""
+
+    file: str
+    old: str
+    new: str
+
+    def replace(self, text: str) -> str:
+        """Returns the file's text without the mechanism.
+
+        Raises:
+            ValueError: The lines aren't there, once: the mutant must follow the script.
+        """
+        if text.count(self.old) != 1:
+            raise ValueError(f"{self.file}.lua: the lines to replace must be there once: {self.old!r}")
+        return text.replace(self.old, self.new)
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """A mechanism that is taken out.
+
+    Attributes:
+        what: What is missing.
+        lines: In the scripts.
+        patch: In Python, run in the worker before Celery starts.
+        faults: Kinds of faults that the mechanism is there for.
+        settings: The workers' environment on top of the soak's own.
+        pools: The workers' pools, as Celery's options; empty for the soak's own.
+    """
+
+    what: str
+    lines: tuple[Lines, ...] = ()
+    patch: Callable[[], None] | None = None
+    faults: tuple[str, ...] = ()
+    settings: Mapping[str, str] = field(default_factory=dict)
+    pools: tuple[tuple[str, ...], ...] = ()
+
+    def apply(self) -> None:
+        """Takes the mechanism out of this process, before it loads a script."""
+        if self.lines:
+            _use_scripts(self.lines)
+        if self.patch:
+            self.patch()
+
+
+def _use_scripts(lines: tuple[Lines, ...]) -> None:
+    """Has `smsq.scripts` read its Lua files from a folder of ours."""
+    package = Path(tempfile.mkdtemp(prefix="smsq-mutant-"))
+    shutil.copytree(str(files("smsq") / "lua"), package / "lua")
+    for each in lines:
+        file = package / "lua" / f"{each.file}.lua"
+        file.write_text(each.replace(file.read_text(encoding="utf-8")), encoding="utf-8")
+
+    def mutated(_: str) -> Path:
+        return package
+
+    scripts.files = mutated  # type: ignore[assignment]
+    scripts.script.cache_clear()
+
+
+def _no_lease() -> None:
+    import math
+
+    from tasks.hold import Hold
+
+    def start_by(_: Hold) -> float:
+        return math.inf
+
+    Hold.start_by = start_by  # type: ignore[method-assign]
+
+
+MUTANTS: Final[Mapping[str, Mutant]] = {
+    "fencing": Mutant(
+        "begin doesn't look whether another worker has the job (rules 6, 7)",
+        lines=(
+            Lines(
+                "begin",
+                "elseif job.state ~= 'queued' or job.token == nonce then",
+                "elseif job.asking then",
+            ),
+        ),
+        # A pool whose jobs wait in the worker before they are begun, for longer than they are reserved.
+        faults=("freeze_worker", "slow_answers"),
+        pools=(("-P", "threads", "-c", "3"), ("-P", "prefork", "-c", "2"), ("-P", "threads", "-c", "3")),
+    ),
+    "lease": Mutant(
+        "nobody looks in the last moment whether the lease still runs (rule 8)",
+        patch=_no_lease,
+        # Jobs that are begun and wait for a slot while their worker is frozen.
+        faults=("freeze_worker", "slow_answers"),
+        pools=(("-c", "2"), ("-c", "2"), ("-c", "2")),
+    ),
+    "untake_state": Mutant(
+        "a stopping worker hands back what it has begun (rule 4)",
+        lines=(Lines("untake", "if job and job.state == 'queued' and ", "if job and "),),
+        faults=("hasty_restart", "slow_answers"),
+        # The sweep would find the jobs that are lost so, and bring them back.
+        settings={"SMSQ_SWEEP_INTERVAL": "3600"},
+    ),
+    "asking": Mutant(
+        "a job whose worker died is called again, and the gateway isn't asked",
+        lines=(
+            Lines(
+                "take_due",
+                "  start_asking(job, now, due - lease, due, 'queued', LOST)\n",
+                "  set_state(job, 'queued', now)\n  to_lane(job.lane, job.batch, {job.id}, true)\n",
+            ),
+        ),
+        faults=("kill_worker", "kill_child", "slow_answers"),
+    ),
+    "canary": Mutant(
+        "absence is believed although the list isn't seen to be current (rule 14)",
+        lines=(
+            Lines(
+                "take_due",
+                "local proof = canary_called and canary_called >= last + bound",
+                "local proof = true",
+            ),
+        ),
+        faults=("stale_list", "lose_answers"),
+    ),
+    "epoch": Mutant(
+        "nobody looks whether Redis went back in time (rules 17, 18)",
+        lines=(
+            Lines(
+                "_epoch",
+                "if found[2] == server and number >= known then",
+                "if found[2] then",
+            ),
+        ),
+        faults=("restore_copy", "promote_replica"),
+    ),
+}
