@@ -17,7 +17,7 @@ from redis.sentinel import MasterNotFoundError
 from smsq.address import Address
 from smsq.connection import CONNECTIONS, OPTIONS, PAUSE, WAITERS
 from smsq.durability import Command, Durability, check_confirmed, commands, unavailable
-from smsq.scripts import Call, Known, boot_time
+from smsq.scripts import Call, Known, ago, boot_time
 
 T = TypeVar("T")
 _Connection = Connection | UnixDomainSocketConnection
@@ -65,8 +65,8 @@ class AsyncRunner:
                     if fresh:
                         await connection.connect()
                     sent, handed_over = boot_time(), True
-                    first_sent = first_sent or sent
-                    answers = await self._exchange(connection, call, deadline, first_sent)
+                    tried, first_sent = (ago(first_sent), first_sent) if first_sent else (0, sent)
+                    answers = await self._exchange(connection, call, deadline, tried)
                 epoch, now, answer = answers[0]
                 self.known.learn(epoch, now, sent)
                 check_confirmed(answers)
@@ -83,11 +83,8 @@ class AsyncRunner:
             except redis_errors.RedisError as error:
                 raise unavailable(error, self.address) from None  # it answered: refused, and nothing was done
 
-    async def _exchange(
-        self, connection: _Connection, call: Call[Any], deadline: float, first_sent: float
-    ) -> list[Any]:
+    async def _exchange(self, connection: _Connection, call: Call[Any], deadline: float, tried: int) -> list[Any]:
         loop = asyncio.get_running_loop()
-        tried = int((boot_time() - first_sent) * 1000)  # of a script that Redis doesn't have, nothing was done
 
         async def send(*, whole: bool) -> list[Any]:
             left = deadline - loop.time()

@@ -13,7 +13,7 @@ from smsq import ledger, message
 from smsq.errors import IdempotencyConflict, InvalidSms
 from smsq.job import Job
 from smsq.message import Sms
-from smsq.scripts import boot_time
+from smsq.scripts import ago
 from smsq.settings import Settings
 
 #: Characters of an idempotency key at most; only its hash is stored.
@@ -41,7 +41,7 @@ class Keys:
         if tried is None:
             return new
         job_id, at = tried
-        return new._replace(id=job_id, tried=int((boot_time() - at) * 1000))
+        return new._replace(id=job_id, tried=ago(at))
 
     def note(self, jobs: Iterable[ledger.NewJob], at: float) -> None:
         """Notes that jobs may have been accepted. Of several times the first counts: Redis may have forgotten that one.

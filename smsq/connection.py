@@ -17,7 +17,7 @@ from redis.sentinel import MasterNotFoundError
 
 from smsq.address import Address
 from smsq.durability import Command, Durability, check_confirmed, commands, unavailable
-from smsq.scripts import Call, Known, boot_time
+from smsq.scripts import Call, Known, ago, boot_time
 
 T = TypeVar("T")
 
@@ -148,8 +148,8 @@ class SyncRunner:
                     fresh = not connection.is_connected
                     self._connect(connection, deadline)
                     sent, handed_over = boot_time(), True
-                    first_sent = first_sent or sent
-                    answers = self._exchange(connection, call, deadline, first_sent)
+                    tried, first_sent = (ago(first_sent), first_sent) if first_sent else (0, sent)
+                    answers = self._exchange(connection, call, deadline, tried)
                 epoch, now, answer = answers[0]
                 self.known.learn(epoch, now, sent)
                 check_confirmed(answers)
@@ -166,9 +166,7 @@ class SyncRunner:
             except redis_errors.RedisError as error:
                 raise unavailable(error, self.address) from None  # it answered: refused, and nothing was done
 
-    def _exchange(self, connection: _Connection, call: Call[Any], deadline: float, first_sent: float) -> list[Any]:
-        tried = int((boot_time() - first_sent) * 1000)  # of a script that Redis doesn't have, nothing was done
-
+    def _exchange(self, connection: _Connection, call: Call[Any], deadline: float, tried: int) -> list[Any]:
         def send(*, whole: bool) -> list[Any]:
             left = deadline - time.monotonic()
             to_send = commands(call, self.durability, left, epoch=self.known.epoch, tried=tried, whole=whole)

@@ -19,7 +19,7 @@ smsq:epoch               hash  the time in which this ledger certainly didn't go
                                `started` (ms)
 smsq:canary              str   the newest message that the gateway accepted: "<job id> <called, ms> <epoch>"
 smsq:ended:<state>       zset  job id -> when it ended (ms), of those that are `failed` or `unknown`
-smsq:twins:<hash>        set   unsettled jobs of one number, text and sender; only without tokens in campaign names
+smsq:twins:<hash>        set   unsettled jobs of one number and text; only without tokens in campaign names
 smsq:pause               hash  lane or `all` -> "<ms> <reason>": operators hold it back
 smsq:gate:circuit        hash  the gateway fails, for all workers: `failures` in a row, and while it is closed `since`,
                                `reason`, `pause` (ms), `probe_at` (ms), `permit` (the probe's job id)
@@ -90,5 +90,5 @@ def worker_gate(worker: str) -> str:
 
 
 def twins(content_hash: str) -> str:
-    """Returns the key of the unsettled jobs of one number, text and sender."""
+    """Returns the key of the unsettled jobs of one number and text."""
     return f"smsq:twins:{content_hash}"

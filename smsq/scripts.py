@@ -1,6 +1,7 @@
 """The ledger's Lua scripts: each file of `smsq/lua` with what all of them share, ready for EVALSHA."""
 
 import hashlib
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -67,6 +68,19 @@ _CLOCK_DRIFT: Final = 0.001
 def boot_time() -> float:
     """Returns seconds on CLOCK_BOOTTIME, which nobody sets and which counts while the machine is suspended."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+#: Milliseconds that a call may take from us to the script. What was tried earlier than that may be older than it looks.
+_ON_ITS_WAY: Final = 200
+
+
+def ago(moment: float) -> int:
+    """Returns how long ago something was sent, in ms, as a script may count it: rather more than less.
+
+    Args:
+        moment: When, by `boot_time`.
+    """
+    return math.ceil((boot_time() - moment) * 1000) + _ON_ITS_WAY
 
 
 class Known:

@@ -82,18 +82,15 @@ class Asker:
         if not questions:
             return []
         process = self._process
-        try:
-            async with asyncio.timeout(PATIENCE - _MARGIN):
-                return await ask(
-                    process.gateway,
-                    questions,
-                    canary,
-                    zone=process.zone,
-                    now=identity.known.redis_time(),
-                    permit=self._permit,
-                )
-        except TimeoutError:
-            return [Reply(each.job_id, "cant_tell", reason="the gateway took too long") for each in questions]
+        return await ask(
+            process.gateway,
+            questions,
+            canary,
+            zone=process.zone,
+            now=identity.known.redis_time(),
+            permit=self._permit,
+            within=PATIENCE - _MARGIN,
+        )
 
     async def _permit(self) -> None:
         """Waits for a moment of the common pace, of which questions have a share."""

@@ -166,7 +166,7 @@ end
 
 -- Ends a job: out of `due`, kept for the retention, whoever waits is woken. An id that is still on a lane stays there
 -- until `take` drops it. The idempotency key starts to age only now (rule 21). What failed or is unknown is listed for
--- people (`ended.lua`), and another job of the same number, text and sender is free of it (`twins`).
+-- people (`ended.lua`), and another job of the same number and text is free of it (`twins`).
 local function finish(job, to, now, retention, ...)
   local key = job_key(job.id)
   local from = job.state

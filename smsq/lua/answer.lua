@@ -25,7 +25,7 @@ limit, losses, give_up = tonumber(limit), tonumber(losses), tonumber(give_up)
 local now = NOW
 local apart = math.min(APART, settling / 4)
 
--- Whether another job of the same number, text and sender isn't settled; those that are, are forgotten.
+-- Whether another job of the same number and text isn't settled; those that are, are forgotten.
 local function has_twin(job)
   if not job.twin then return false end
   for _, id in ipairs(redis.call('SMEMBERS', 'smsq:twins:' .. job.twin)) do

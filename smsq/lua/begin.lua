@@ -10,7 +10,7 @@
 -- that can't be used ends too. What a pause or a gate holds back goes back to its lane (rule 5).
 --
 -- ARGV  nonce, its epoch, lease (ms), look again (ms), retention (ms), worker, tokens (1, or 0: campaign names have
---       none, and jobs of the same number, text and sender are told apart by `twins`), id...
+--       none, and jobs of the same number and text are told apart by `twins`), id...
 -- Returns for each id one of
 --   {'begun', message, lane, attempts, lease left (ms), left until it expires (ms, or -1: never), now (ms), age (ms),
 --    rules, on_unknown, 1 if an earlier call isn't settled else 0}
@@ -43,10 +43,10 @@ local function reject(id)
          'error', '{"reason":"malformed record"}')
 end
 
--- Jobs that only number, text and sender tell apart (rule 16).
+-- Jobs that only number and text tell apart (rule 16); the gateway replaces senders in silence.
 local function register_twin(job, message)
   local whole, sms = pcall(cjson.decode, message)
-  local twin = redis.sha1hex(whole and table.concat({tostring(sms.recipient), tostring(sms.sender), tostring(sms.text)}, '\n')
+  local twin = redis.sha1hex(whole and table.concat({tostring(sms.recipient), tostring(sms.text)}, '\n')
                              or message)
   redis.call('SADD', 'smsq:twins:' .. twin, job.id)
   redis.call('HSET', job_key(job.id), 'twin', twin)
@@ -101,6 +101,21 @@ local function begin(id)
           now - job.at, job.rules or '', job.on_unknown or '', job.ask and 1 or 0}
 end
 
+-- A probe that calls nobody (it has ended, or is asked about) gives its permit back to the next.
+local function give_back(key, probe_at, permit, id)
+  if probe_at and permit == id then
+    redis.call('HSET', key, 'probe_at', now)
+    redis.call('HDEL', key, 'permit')
+  end
+end
+
 local answers = {}
-for i = 8, #ARGV do answers[#answers + 1] = begin(ARGV[i]) end
+for i = 8, #ARGV do
+  local answer = begin(ARGV[i])
+  if answer[1] ~= 'begun' and answer[1] ~= 'epoch' then
+    give_back(CIRCUIT, circuit_probe, circuit_permit, ARGV[i])
+    give_back(worker_gate(worker), worker_probe, worker_permit, ARGV[i])
+  end
+  answers[#answers + 1] = answer
+end
 return answers

@@ -1,16 +1,18 @@
 """Mechanisms that a soak's workers can be run without, to see that the soak would notice.
 
-Each is taken out by replacing lines of a Lua script, or a method; and comes with the faults and settings under which it
+Each is taken out by replacing lines of a Lua script, or a method; and comes with the faults and pools under which it
 matters, so that a short run shows the harm.
 """
 
+import math
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Final
+from unittest.mock import patch
 
 from smsq import scripts
 
@@ -41,25 +43,23 @@ class Mutant:
     Attributes:
         what: What is missing.
         lines: In the scripts.
-        patch: In Python, run in the worker before Celery starts.
+        change: In Python, run in the worker before Celery starts.
         faults: Kinds of faults that the mechanism is there for.
-        settings: The workers' environment on top of the soak's own.
         pools: The workers' pools, as Celery's options; empty for the soak's own.
     """
 
     what: str
     lines: tuple[Lines, ...] = ()
-    patch: Callable[[], None] | None = None
+    change: Callable[[], None] | None = None
     faults: tuple[str, ...] = ()
-    settings: Mapping[str, str] = field(default_factory=dict)
     pools: tuple[tuple[str, ...], ...] = ()
 
     def apply(self) -> None:
         """Takes the mechanism out of this process, before it loads a script."""
         if self.lines:
             _use_scripts(self.lines)
-        if self.patch:
-            self.patch()
+        if self.change:
+            self.change()
 
 
 def _use_scripts(lines: tuple[Lines, ...]) -> None:
@@ -70,22 +70,20 @@ def _use_scripts(lines: tuple[Lines, ...]) -> None:
         file = package / "lua" / f"{each.file}.lua"
         file.write_text(each.replace(file.read_text(encoding="utf-8")), encoding="utf-8")
 
-    def mutated(_: str) -> Path:
-        return package
-
-    scripts.files = mutated  # type: ignore[assignment]
+    patch.object(scripts, "files", lambda _: package).start()
     scripts.script.cache_clear()
 
 
 def _no_lease() -> None:
-    import math
-
     from tasks.hold import Hold
 
-    def start_by(_: Hold) -> float:
-        return math.inf
+    patch.object(Hold, "start_by", lambda _: math.inf).start()
 
-    Hold.start_by = start_by  # type: ignore[method-assign]
+
+def _no_look_for_the_canary() -> None:
+    from smsq.gateway.questions import _Round
+
+    patch.object(_Round, "_shows_canary", lambda *_: True).start()
 
 
 MUTANTS: Final[Mapping[str, Mutant]] = {
@@ -104,17 +102,21 @@ MUTANTS: Final[Mapping[str, Mutant]] = {
     ),
     "lease": Mutant(
         "nobody looks in the last moment whether the lease still runs (rule 8)",
-        patch=_no_lease,
+        change=_no_lease,
         # Jobs that are begun and wait for a slot while their worker is frozen.
         faults=("freeze_worker", "slow_answers"),
         pools=(("-c", "2"), ("-c", "2"), ("-c", "2")),
     ),
     "untake_state": Mutant(
         "a stopping worker hands back what it has begun (rule 4)",
-        lines=(Lines("untake", "if job and job.state == 'queued' and ", "if job and "),),
-        faults=("hasty_restart", "slow_answers"),
-        # The sweep would find the jobs that are lost so, and bring them back.
-        settings={"SMSQ_SWEEP_INTERVAL": "3600"},
+        lines=(
+            Lines(
+                "untake",
+                "if job and job.state == 'queued' and redis.call('ZSCORE', DUE, job.id) then\n",
+                "if job and not FINAL[job.state] then\n    set_state(job, 'queued', NOW)\n",
+            ),
+        ),
+        faults=("rolling_restart", "slow_answers"),
     ),
     "asking": Mutant(
         "a job whose worker died is called again, and the gateway isn't asked",
@@ -133,9 +135,10 @@ MUTANTS: Final[Mapping[str, Mutant]] = {
             Lines(
                 "take_due",
                 "local proof = canary_called and canary_called >= last + bound",
-                "local proof = true",
+                "local proof = canary_called",
             ),
         ),
+        change=_no_look_for_the_canary,
         faults=("stale_list", "lose_answers"),
     ),
     "epoch": Mutant(

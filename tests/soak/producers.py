@@ -98,8 +98,10 @@ class Producer:
 
     async def _persist_async(self, group: Group, message: Message) -> None:
         for _ in range(1 + message.repeated):
-            while not (job_id := await self._enqueue_async(group, message)) and group.keyed:
+            job_id = await self._enqueue_async(group, message)
+            while group.keyed and not job_id:
                 await asyncio.sleep(_PAUSE)
+                job_id = await self._enqueue_async(group, message)
         if job_id and message.cancel_after is not None:
             await asyncio.sleep(message.cancel_after)
             self._book.cancelling(message.number)

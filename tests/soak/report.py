@@ -1,71 +1,76 @@
-"""The soak's table."""
+"""A soak's table."""
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from tests.soak.books import Defect, Excuse, Findings
+from tests.soak.books import Defect, Excused, Verdict
+from tests.soak.plant import Plan
 
 _SHOWN = 20
+_STATES = ("sent", "failed", "expired", "cancelled", "unknown")
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Report:
-    """A run and what came of it.
+    """What a soak came to.
 
     Attributes:
-        seed: The run's seed.
-        durability: `SMSQ_DURABILITY`.
-        mutant: The mechanism that was taken out, or "".
+        plan: What it was to be.
         faults: How often each kind was brought on.
-        findings: The comparison of the books.
-        minutes: How long it took.
+        verdict: The comparison of the books.
         messages: How many messages the gateway accepted.
-        died: Workers that ended without anyone's doing.
-        notes: What else is to be said, such as a disturbance that the harness itself failed to heal in time.
+        seconds: How long it took, from the first message until all was at rest.
+        longest_delay: Seconds from the offer, or the moment it was scheduled for, to the gateway's acceptance.
+        parked: Jobs that the ledger put aside.
+        repaired: Jobs that were in neither a lane nor `due` until the sweep found them.
+        complaints: Processes that didn't do as they should.
     """
 
-    seed: int
-    durability: str
-    mutant: str
+    plan: Plan
     faults: Counter[str]
-    findings: Findings
-    minutes: float
+    verdict: Verdict
     messages: int
-    died: int = 0
-    notes: list[str] = field(default_factory=list)
+    seconds: float
+    longest_delay: float
+    parked: int
+    repaired: int
+    complaints: tuple[str, ...]
 
     @property
     def clean(self) -> bool:
-        """Whether every promise was kept, and the run proves it."""
-        return self.findings.clean and not self.notes
+        """Whether everything that was promised holds."""
+        return self.verdict.clean and not (self.parked or self.repaired or self.complaints)
 
     def as_text(self) -> str:
-        """Returns the table, and the first of each kind of defect."""
-        found = self.findings
+        """Returns the table, and a line for each thing that is wrong."""
+        plan, verdict = self.plan, self.verdict
+        outcomes = verdict.outcomes
         rows: list[tuple[str, object]] = [
-            ("jobs promised", found.promised),
-            ("offered, not confirmed", f"{found.unconfirmed} ({found.unconfirmed_sent} of them sent)"),
-            ("durability", self.durability),
-            ("seed", f"{self.seed} (fixes messages and faults, not what the faults meet)"),
-            *([("mechanism taken out", self.mutant)] if self.mutant else []),
-            ("minutes", f"{self.minutes:.1f}"),
+            ("seed", f"{plan.seed} (fixes messages and faults, not what the faults meet)"),
+            ("durability", plan.durability),
+            *([("workers run without", plan.mutant)] if plan.mutant else []),
+            ("workers", ", ".join(" ".join(pool) for pool in plan.pools)),
+            ("minutes", f"{self.seconds / 60:.1f}"),
             ("faults", self.faults.total()),
             *((f"  {kind}", count) for kind, count in sorted(self.faults.items())),
+            ("messages offered", outcomes.total() + verdict.unanswered),
+            ("jobs promised", outcomes.total()),
+            *((f"  {state}", outcomes[state]) for state in _STATES),
             ("messages at the gateway", self.messages),
-            *((state, found.states[state]) for state in ("sent", "failed", "expired", "cancelled", "unknown")),
-            *((f"{excuse} ({self.durability})", found.excused[excuse]) for excuse in Excuse),
-            ("workers that ended by themselves", self.died),
-            ("longest delay", f"{found.longest_delay:.0f} s"),
-            *((str(kind), len(found.defects[kind])) for kind in Defect),
+            ("longest delay", f"{self.longest_delay:.0f} s"),
+            *((kind, verdict.count(kind)) for kind in Excused),
+            *((kind, verdict.count(kind)) for kind in Defect),
+            ("parked", self.parked),
+            ("repaired by the sweep", self.repaired),
         ]
         width = max(len(name) for name, _ in rows)
-        lines = [f"{name:{width}}  {value}" for name, value in rows]
-        return "\n".join([*lines, *self.notes, *_first_defects(found)])
+        return "\n".join([*(f"{name:{width}}  {value}" for name, value in rows), *self._details()])
 
-
-def _first_defects(found: Findings) -> Iterable[str]:
-    for kind, defects in found.defects.items():
-        yield from (f"{kind}: {each}" for each in defects[:_SHOWN])
-        if len(defects) > _SHOWN:
-            yield f"{kind}: and {len(defects) - _SHOWN} more"
+    def _details(self) -> Iterable[str]:
+        yield from self.complaints
+        for kind in Defect:
+            found = [finding for finding in self.verdict.findings if finding.kind is kind]
+            yield from (f"{kind}: message {each.number}: {each.what}" for each in found[:_SHOWN])
+            if len(found) > _SHOWN:
+                yield f"{kind}: and {len(found) - _SHOWN} more"
