@@ -22,6 +22,10 @@ run: $(READY) ## Send sample messages through everything, on this machine alone;
 test: $(READY) ## Run the whole test suite; needs nothing running
 	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
+.PHONY: soak
+soak: $(READY) ## Mix faults at random under load and compare the books; JOBS=10000 SEED=1, some 15 minutes
+	@$(BIN)/python -m tests.soak --jobs $(or $(JOBS),10000) --seed $(or $(SEED),1)
+
 .PHONY: check
 check: $(READY) ## Check style, docstrings, types and import rules
 	@$(BIN)/ruff check $(CODE)

@@ -17,7 +17,8 @@ smsq:campaign:<n>        hash  campaignId = n*100 + field -> job id
 smsq:wake:<id>           list  one entry for each one who waits for the job's end
 smsq:epoch               hash  the time in which this ledger certainly didn't go back: `number`, the `server`,
                                `started` (ms)
-smsq:canary              str   the newest message that the gateway accepted: "<job id> <called, ms> <epoch>"
+smsq:canary              str   a message that the gateway's lists must show: "<job id> <called, ms> <epoch>"
+smsq:canary:next         str   the one that will be it: the same, and when it was settled (ms)
 smsq:ended:<state>       zset  job id -> when it ended (ms), of those that are `failed` or `unknown`
 smsq:twins:<hash>        set   unsettled jobs of one number and text; only without tokens in campaign names
 smsq:pause               hash  lane or `all` -> "<ms> <reason>": operators hold it back

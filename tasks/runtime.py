@@ -130,15 +130,15 @@ class Runtime:
         return await self._settle(settlement)
 
     async def _settle_batch(self, settlements: Sequence[Settlement]) -> list[SettleWord]:
-        settings = self.settings
+        settings, policy = self.settings, self.settings.policy
 
         async def run() -> list[SettleWord]:
             call = ledger.settle(  # made anew for each try: it says how long ago the jobs were begun
                 settlements,
                 retention=settings.retention_ms,
-                lease=int(settings.lease * 1000),
                 worker=identity.name(),
                 circuit_after=settings.circuit_after,
+                list_delay=policy.settling - policy.bound,
             )
             return await self.runner.run(call, _TRY)
 

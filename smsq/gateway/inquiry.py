@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import replace
 from typing import Final
 
 from smsq.gateway.answers import Data, Kind, Outcome
@@ -74,8 +73,7 @@ class Inquiry:
             campaign_id: Its id.
 
         Returns:
-            The campaign, with '' for a name if it has none; or what the call came to in its place; or None if it can't
-            be read or would be one too many.
+            The campaign; or what the call came to in its place; or None if it can't be read or would be one too many.
         """
         if campaign_id in self._campaigns:
             return self._campaigns[campaign_id]
@@ -87,9 +85,7 @@ class Inquiry:
         data = answer.value
         if not isinstance(data, dict) or whole_number(data.get("id")) != campaign_id:
             return None
-        campaign = read_campaign(data)
-        self._campaigns[campaign_id] = campaign = replace(campaign, name=campaign.name or "")
-        return campaign
+        return self._campaigns.setdefault(campaign_id, read_campaign(data))
 
     async def _call(self, method: str, form: Mapping[str, str]) -> Data | Outcome:
         if self._stopped:

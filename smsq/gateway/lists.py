@@ -59,7 +59,7 @@ class Campaign:
     """What tells whose a message is.
 
     Attributes:
-        name: Its name; '' if it has none, None if the gateway didn't say.
+        name: Its name; None if it has none, or the gateway didn't say.
         created: When it was created, as the gateway wrote it; None if it didn't say.
         status: 1 if it waits for moderation, was declined, or doesn't say; 2 if it is or was sent. As in the answer of
             sendSmsMessage.
@@ -96,7 +96,7 @@ def read_campaign(given: object) -> Campaign:
         given: The JSON.
 
     Returns:
-        What it says; an item's own `name` that is null may only be missing, so it counts as not said.
+        What it says. Any part may be missing.
     """
     if not isinstance(given, dict):
         return Campaign()

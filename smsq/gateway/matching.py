@@ -59,8 +59,13 @@ _TOKEN: Final = re.compile(rf"(?:^| )#[a-z0-9]{{{TOKEN_LENGTH - 1}}}$", re.ASCII
 
 
 def has_token(name: str | None, token: str) -> bool:
-    """Whether a campaign's name is the token alone, or ends with it as a word of its own, as `api_form` writes it."""
-    return name is not None and (name == token or name.endswith(f" {token}"))
+    """Whether a campaign's name is the token alone, or ends with it as a word of its own, as `api_form` writes it.
+
+    Args:
+        name: The name; None if it isn't known.
+        token: The token; '' is no token, and no name has it.
+    """
+    return bool(token) and name is not None and (name == token or name.endswith(f" {token}"))
 
 
 def needs_campaign(question: Question, item: Item) -> bool:

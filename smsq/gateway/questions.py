@@ -241,15 +241,13 @@ class _Round:
                     continue
                 item = replace(item, campaign=campaign)
             told.append(item)
-            found = found or (bool(question.token) and has_token(item.campaign.name, question.token))
+            found = found or has_token(item.campaign.name, question.token)
         return told, problem, failure
 
 
 def _seen(question: Question, listing: Listing) -> bool:
     """Whether a list, read to its end or not, is enough for a question: only its token makes that sure."""
-    return bool(question.token) and any(
-        has_token(item.campaign.name, question.token) for item in listing.to(question.recipient)
-    )
+    return any(has_token(item.campaign.name, question.token) for item in listing.to(question.recipient))
 
 
 def _matches(items: Sequence[Item]) -> tuple[Match, ...]:

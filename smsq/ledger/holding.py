@@ -236,22 +236,22 @@ class Settlement:
 
 
 def settle(
-    settlements: Sequence[Settlement], *, retention: int, lease: int, worker: str, circuit_after: int
+    settlements: Sequence[Settlement], *, retention: int, worker: str, circuit_after: int, list_delay: int = 0
 ) -> Call[list[SettleWord]]:
     """Settles begun jobs, each checked against its token.
 
     Args:
         settlements: What becomes of each.
         retention: Milliseconds.
-        lease: Milliseconds.
         worker: Who settles.
         circuit_after: Failures in a row, of all workers, after which only probes go out.
+        list_delay: Milliseconds until the gateway's lists must show a message.
     """
 
     def parse(answers: list[bytes]) -> list[SettleWord]:
         return [cast("SettleWord", word.decode()) for word in answers]
 
-    args: list[str | bytes | int | float] = [retention, lease, worker, circuit_after]
+    args: list[str | bytes | int | float] = [retention, list_delay, worker, circuit_after]
     # Whoever hears of an end but "sent" must be able to rely on it (rule 23).
     ends = any(each.to in FINAL and each.to is not State.SENT for each in settlements)
     return Call(script("settle"), [*args, *(each.to_json() for each in settlements)], parse, confirm=ends)

@@ -54,19 +54,33 @@ local function last_call(job, lease)
   return job.doubt and math.max(job.ask.last, EPOCH.started + lease) or job.ask.last
 end
 
--- The account's newest message that is known to exist: its job's id and when its call began, in this epoch's time.
-local function canary()
-  local found = redis.pcall('GET', 'smsq:canary')
-  local id, called, epoch = tostring(type(found) == 'string' and found or ''):match('^(%S+) (%d+) (%d+)$')
-  if id and tonumber(epoch) == EPOCH.number then return id, tonumber(called) end
+local function read_canary(key)
+  local found = redis.pcall('GET', key)
+  local id, called, epoch, settled = tostring(type(found) == 'string' and found or ''):match('^(%S+) (%d+) (%d+) ?(%d*)$')
+  if id and tonumber(epoch) == EPOCH.number then return id, tonumber(called), tonumber(settled) end
 end
 
--- Notes a message that was sent as the canary, if it is the newest.
-local function new_canary(id, called)
-  local _, newest = canary()
-  if not newest or called > newest then
-    redis.call('SET', 'smsq:canary', string.format('%s %d %d', id, called, EPOCH.number))
+-- The canary: a message of the account that is known to exist, as new as can be and so old that lists must show it: its
+-- job's id and when its call began, in this epoch's time. (The very newest would never be on a list that lags, in an
+-- account that always sends.)
+local function canary(delay)
+  local id, called, settled = read_canary('smsq:canary:next')
+  if id and NOW - settled >= delay then return id, called end
+  return read_canary('smsq:canary')
+end
+
+-- Notes a message that was sent. One at a time waits until lists must show it, and then takes the canary's place.
+local function new_canary(id, called, delay)
+  local next_id, next_called, settled = read_canary('smsq:canary:next')
+  if next_id and NOW - settled < delay then return end
+  if delay == 0 then
+    local _, newest = read_canary('smsq:canary')
+    next_id, next_called = id, called
+    if newest and newest >= called then return end
+  else
+    redis.call('SET', 'smsq:canary:next', string.format('%s %d %d %d', id, called, EPOCH.number, NOW))
   end
+  if next_id then redis.call('SET', 'smsq:canary', string.format('%s %d %d', next_id, next_called, EPOCH.number)) end
 end
 
 -- Ends a job as sent, whoever says it; the ids are strings (Lua's numbers hold 53 bits). Another job's message is

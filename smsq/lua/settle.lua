@@ -5,7 +5,7 @@
 -- the one whose token the record holds, in the epoch in which it was given (rule 11). A job of which an earlier call
 -- isn't settled doesn't end by what a later one says (rule 15). Repeatable: the second time answers as the first.
 --
--- ARGV  retention (ms), lease (ms), worker, failures in a row that close the circuit, then for each job a JSON object
+-- ARGV  retention (ms), lists' delay (ms), worker, failures in a row that close the circuit, then for each job a JSON object
 --   id, token, epoch, to: sent | failed | unknown | expired | retrying | scheduled | queued | sending (ask the gateway),
 --   calls (made since begin), took (ms from begin to the outcome), ago (ms since begin)
 --   sent: message_id, campaign_id, campaign_status (strings: Lua's numbers hold 53 bits), recipient
@@ -19,7 +19,7 @@
 --   'owned'     another job owns the messageId; nothing was written
 --   'twice'     the job was sent before, under other ids; the first ids stay
 -- Keeps rule 1: every branch ends the job, schedules it, or puts it on its lane.
-local retention, lease, worker, after = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
+local retention, delay, worker, after = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
 local now = NOW
 
 local function sent(job, s)
@@ -29,7 +29,7 @@ local function sent(job, s)
   local word = accept(job, s, now, retention, attempts)
   if word == 'settled' and was ~= 'sent' then
     redis.call('HSET', job_key(job.id), 'took', s.took)
-    if s.epoch == EPOCH.number then new_canary(job.id, now - s.ago) end
+    if s.epoch == EPOCH.number then new_canary(job.id, now - s.ago, delay) end
     return word, true
   end
   return word

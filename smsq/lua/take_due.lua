@@ -41,7 +41,7 @@ local function lose(job, due)
   tell(job.id, 'lost')
 end
 
-local canary_id, canary_called = canary()
+local canary_id, canary_called = canary(settling - bound)
 local canary_ids = canary_id and redis.pcall('HMGET', job_key(canary_id), 'message_id', 'recipient') or {}
 if canary_ids.err or not (canary_ids[1] and canary_ids[2]) then canary_ids, canary_called = {}, nil end
 

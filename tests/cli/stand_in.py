@@ -44,7 +44,7 @@ class StandIn:
     def _end(self, to: State, **outcome: object) -> str:
         job_id, _ = self.begin()
         settlement = Settlement(job_id, _NONCE, to, 1, self._epoch, **outcome)  # type: ignore[arg-type] # passed on as given
-        call = settle([settlement], retention=_RETENTION, lease=_LEASE, worker=_WORKER, circuit_after=20)
+        call = settle([settlement], retention=_RETENTION, worker=_WORKER, circuit_after=20)
         assert self._runner.run(call, _SECONDS) == ["settled"]
         return job_id
 

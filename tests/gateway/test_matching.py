@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from smsq.gateway.lists import Campaign, Item
-from smsq.gateway.matching import Question, compare
+from smsq.gateway.matching import Question, compare, has_token
 
 from .asking import NUMBER, ZONE
 
@@ -83,3 +83,9 @@ def test_an_hour_that_comes_twice_counts_as_either(moment: str) -> None:
     asked = Question("a" * 20, NUMBER, "x 1", None, "", at)
     item = Item(1, 2, "x 1", "", Campaign("", "2026-10-25 03:30:00", 2))
     assert compare(asked, [item], zone=ZoneInfo("Europe/Kyiv"), now=at).ours == [item]
+
+
+@pytest.mark.parametrize("name", ["", " ", "otp ", None])
+def test_no_name_has_no_token(name: str | None) -> None:
+    """Names without a token are nobody's, also where tokens are switched off."""
+    assert not has_token(name, "")

@@ -8,13 +8,10 @@ import pytest
 from smsq.gateway.answers import Kind
 from smsq.gateway.questions import Canary
 from tests.support.sandbox import Sandbox, ordinary
-from tests.support.server import free_port
 
 from .asking import (
     CANARYS_NUMBER,
     NUMBER,
-    TEXT,
-    ask_all,
     ask_one,
     asking_calls,
     call,
@@ -23,27 +20,9 @@ from .asking import (
     send_canary,
     with_token,
 )
-from .calls import TOTAL_SECONDS, open_client
+from .calls import open_client
 
 LOST = ["closed-accepted", "reset-accepted", "code-10-accepted", "code-999-accepted", "502-accepted", "json-cut"]
-FAILURES = {
-    "code-8": "code 8: the API key is wrong or expired",
-    "code-30": "code 30: too many calls",
-    "code-999": "code 999: general service error",
-    "429": "too many calls (HTTP 429)",
-    "500": "a server's answer that leaves it open",
-    "307": "a server's answer that leaves it open",
-    "closed": "the gateway closed the connection without an answer",
-    "reset": "the connection broke",
-    "half-body": "the answer was cut off",
-    "endless": "the answer was too large",
-    "html-200": "the answer isn't the API's",
-    "json-twice": "the answer isn't the API's",
-    "code-0-data-null": "the list can't be read",
-    "code-0-data-empty": "the list can't be read",
-    "ids-numbers": "the list can't be read",
-    "not-http": "the answer wasn't valid HTTP",
-}
 DAY = 86_400
 
 
@@ -214,102 +193,3 @@ async def test_the_campaigns_status_is_told(sandbox: Sandbox, how: str, status: 
         sandbox.post("/sandbox/clock", advance=3600)
         later = {"moderated": 2, "declined": 1, "undelivered": 2}[how]
         assert [match.campaign_status for match in (await ask_one(client, asked, later=3600)).matches] == [later]
-
-
-async def test_campaigns_are_asked_for_where_the_list_leaves_them_out(sandbox: Sandbox) -> None:
-    """Those of the asked number only, newest first, each once, until the job's own is found."""
-    sandbox.post("/sandbox/flags", nested_campaign=False)
-    async with open_client(sandbox.url) as client:
-        canary = await send_canary(client)
-        jobs = [question() for _ in range(3)]
-        outcomes = [await call(client, asked) for asked in jobs]
-        await call(client, question(ordinary(2)))
-        [match] = (await ask_one(client, jobs[1], canary)).matches
-        assert (match.message_id, match.campaign_status) == (outcomes[1].message_id, 2)
-        assert asking_calls(sandbox) == ["message/list", "campaign/get", "campaign/get"]
-        assert (await ask_one(client, question(), canary)).word == "absent"
-
-
-async def test_a_campaign_that_cant_be_read_leaves_it_open(sandbox: Sandbox) -> None:
-    """Its message may be the job's."""
-    sandbox.post("/sandbox/flags", nested_campaign=False)
-    async with open_client(sandbox.url) as client:
-        canary = await send_canary(client)
-        await call(client, question())
-        for how, reason in {"code-2": "code 2: record not found", "html-200": "the answer isn't the API's"}.items():
-            sandbox.post("/sandbox/fail", next=1, method="campaign/get", **{"as": how})
-            reply = await ask_one(client, question(), canary)
-            assert (reply.word, reply.reason) == ("cant_tell", reason)
-        sandbox.post("/sandbox/fail", next=1, method="campaign/get", **{"as": "code-0-data-empty"})
-        reply = await ask_one(client, question(), canary)
-        assert (reply.word, reply.reason) == ("cant_tell", "a campaign in question can't be read")
-
-
-async def test_campaigns_without_a_name_are_nobodys_in_question(sandbox: Sandbox) -> None:
-    """Somebody sends from the provider's panel to the same number, another text: that hides nothing."""
-    async with open_client(sandbox.url) as client:
-        canary = await send_canary(client)
-        await call(client, with_token(question(text="Скидка 20% сегодня"), ""))
-        assert (await ask_one(client, question(), canary)).word == "absent"
-    assert asking_calls(sandbox) == ["message/list", "campaign/get", "message/list"]
-
-
-@pytest.mark.parametrize(("how", "reason"), FAILURES.items())
-async def test_an_error_in_place_of_a_list_says_nothing(sandbox: Sandbox, how: str, reason: str) -> None:
-    """Neither found nor absent; what failed is told, so that the caller can slow down (F55, F58)."""
-    async with open_client(sandbox.url) as client:
-        canary = await send_canary(client)
-        asked = await lost(client, sandbox.recipient("closed-accepted"))
-        sandbox.post("/sandbox/fail", next=1, method="message/list", **{"as": how})
-        reply = await ask_one(client, asked, canary)
-        assert (reply.word, reply.reason) == ("cant_tell", reason)
-        assert (reply.failure is None) == (reason == "the list can't be read")
-        assert asking_calls(sandbox) == ["message/list"]
-        assert (await ask_one(client, asked, canary)).word == "found"
-
-
-@pytest.mark.parametrize("how", ["hang", "drip-headers", "drip-body"])
-async def test_a_question_has_a_time_limit(sandbox: Sandbox, how: str) -> None:
-    """F58: a list that hangs or drips is cut off like any call."""
-    sandbox.post("/sandbox/fail", next=1, method="message/list", **{"as": how})
-    async with open_client(sandbox.url, total_timeout=TOTAL_SECONDS) as client:
-        reply = await ask_one(client, question())
-    assert (reply.word, reply.reason) == ("cant_tell", "no complete answer in time")
-
-
-async def test_a_gateway_that_isnt_there_says_nothing() -> None:
-    """No connection: nobody can tell."""
-    async with open_client(f"http://127.0.0.1:{free_port()}") as client:
-        reply = await ask_one(client, question(), Canary(1, CANARYS_NUMBER))
-    assert reply.word == "cant_tell"
-    assert reply.failure
-    assert reply.failure.kind is Kind.TRY_AGAIN
-
-
-async def test_an_error_in_the_canarys_place_leaves_absence_unproved(sandbox: Sandbox) -> None:
-    """The question's own list was empty, and that isn't enough."""
-    calls = 0
-
-    async def permit() -> None:
-        nonlocal calls
-        calls += 1
-        if calls == 2:
-            sandbox.post("/sandbox/fail", next=1, method="message/list", **{"as": "503"})
-
-    async with open_client(sandbox.url) as client:
-        canary = await send_canary(client)
-        [reply] = await ask_all(client, [question()], canary, permit=permit)
-    assert (reply.word, calls) == ("cant_tell", 2)
-    assert reply.failure
-    assert reply.failure.http_status == 503
-
-
-async def test_the_shown_reasons_hold_nothing_personal(sandbox: Sandbox) -> None:
-    """Neither number nor text is in a reply, whatever the gateway quotes."""
-    async with open_client(sandbox.url) as client:
-        canary = await send_canary(client)
-        for how in ("no-route", "text-quoted", "stop-listed-15"):
-            sandbox.post("/sandbox/fail", next=1, method="message/list", **{"as": how})
-            shown = repr(await ask_one(client, question(), canary))
-            assert NUMBER[-7:] not in shown
-            assert TEXT not in shown

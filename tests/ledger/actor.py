@@ -208,7 +208,7 @@ class Actor:
     ) -> Call[list[SettleWord]]:
         """What `settle` is called with; in the epoch that is known, where a settlement has none."""
         given = [each if each.epoch else replace(each, epoch=self.epoch) for each in settlements]
-        return ledger.settle(given, retention=RETENTION, lease=LEASE, worker=worker, circuit_after=circuit_after)
+        return ledger.settle(given, retention=RETENTION, worker=worker, circuit_after=circuit_after)
 
     def settle(self, settlement: Settlement, *, worker: str = WORKER, circuit_after: int = CIRCUIT_AFTER) -> SettleWord:
         """Settles a job."""

@@ -42,3 +42,8 @@ for _, key in ipairs(redis.call('KEYS', '*')) do
 end
 local canary = redis.call('GET', 'smsq:canary')
 if canary then redis.call('SET', 'smsq:canary', (canary:gsub(' %d+', function(at) return ' ' .. earlier(at) end, 1))) end
+local ripens = redis.call('GET', 'smsq:canary:next')
+if ripens then
+  local id, called, epoch, settled = ripens:match('(%S+) (%d+) (%d+) (%d+)')
+  redis.call('SET', 'smsq:canary:next', id .. ' ' .. earlier(called) .. ' ' .. epoch .. ' ' .. earlier(settled))
+end

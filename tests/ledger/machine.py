@@ -190,7 +190,6 @@ class LedgerSteps(Agreement):
         call = ledger.settle(
             [settlement],
             retention=RETENTION * UNIT,
-            lease=LEASE * UNIT,
             worker=worker,
             circuit_after=CIRCUIT_AFTER,
         )

@@ -152,7 +152,7 @@ MUTANTS = [
     ),
     Mutant(
         14, "its moment is when it was called", "settle.lua",
-        "new_canary(job.id, now - s.ago)", "new_canary(job.id, now)",
+        "new_canary(job.id, now - s.ago, delay)", "new_canary(job.id, now, delay)",
         f"{_ASKING}.test_rule_14_the_canarys_moment_is_when_its_call_began", {},
     ),
     Mutant(

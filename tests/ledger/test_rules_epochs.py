@@ -67,6 +67,7 @@ def test_rule_17_an_emptied_ledger_is_newer_than_what_anyone_knew(act: Actor) ->
     """Also for those who weren't there when it happened."""
     act.enqueue()
     older = act.epoch
+    wait_until(lambda: act.look().now > older, what="its clock has gone on by a millisecond")
     act.client.flushall()
     act.runner.known.epoch = 0
     act.enqueue()

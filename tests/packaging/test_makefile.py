@@ -30,7 +30,7 @@ def test_help_names_each_target(checkout: Path) -> None:
     """Plain `make` lists what there is to make, a line each, and makes nothing."""
     listed = make(checkout)
     assert listed.returncode == 0
-    assert [line.split()[1] for line in listed.stdout.splitlines()] == ["help", "run", "test", "check", "clean"]
+    assert [line.split()[1] for line in listed.stdout.splitlines()] == ["help", "run", "test", "soak", "check", "clean"]
 
 
 def test_a_set_up_checkout_is_not_set_up_again(checkout: Path) -> None:

@@ -23,10 +23,10 @@ def worker_up(standing: StartWorker) -> Worker:
     return standing(SMSQ_DISPATCH_INTERVAL="0.05", SMSQ_SWEEP_INTERVAL="0.2")
 
 
-def enqueue(queue: SmsQueue, count: int, **options: str) -> list[str]:
+def enqueue(queue: SmsQueue, count: int, batch_id: str | None = None) -> list[str]:
     """Enqueues messages and returns the jobs' ids."""
     messages = (Sms(recipient=ordinary(number), text="Код") for number in range(count))
-    return [job.id for job in queue.enqueue_many(messages, **options)]  # type: ignore[arg-type]
+    return [job.id for job in queue.enqueue_many(messages, batch_id=batch_id)]
 
 
 @pytest.mark.parametrize("lost", ["the ids", "the ring", "everything of the lane", "due"])

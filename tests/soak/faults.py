@@ -86,16 +86,15 @@ def freeze_worker(plant: Plant, dice: Random) -> None:
     """SIGSTOP of a worker for longer than the lease, now and then until others have settled its jobs."""
     tempo = plant.plan.tempo
     longest = tempo.settling + 8 if dice.random() < 0.4 else 2.0
-    with plant.frozen_workers([plant.any_worker(dice)]):
+    with plant.frozen(plant.any_worker(dice)):
         time.sleep(tempo.lease + dice.uniform(0.3, longest))
 
 
 @_fault(Domain.WORKERS)
 def rolling_restart(plant: Plant, dice: Random) -> None:
-    """Each worker is replaced: the new one starts, the old one gets SIGTERM."""
-    for worker in [plant.any_worker(dice), *plant.workers[1:]] if dice.random() < 0.3 else [plant.any_worker(dice)]:
-        if worker not in plant.workers:
-            continue
+    """A worker, now and then each, is replaced: the new one starts, the old one gets SIGTERM."""
+    plant.replace_the_dead()
+    for worker in list(plant.workers) if dice.random() < 0.3 else [plant.any_worker(dice)]:
         plant.replace_worker(worker)
         worker.signal(signal.SIGTERM)
         plant.see_it_go(worker)
@@ -309,7 +308,7 @@ def stale_list(plant: Plant, dice: Random) -> None:
     try:
         time.sleep(dice.uniform(tempo.settling, 2 * tempo.settling))
     finally:
-        plant.sandbox.post("/sandbox/flags", list_delay_seconds=tempo.list_delay * 0.7)
+        plant.sandbox.post("/sandbox/flags", list_delay_seconds=tempo.usual_delay)
 
 
 def schedule(seed: int, kinds: tuple[str, ...], count: int, seconds: float) -> Mapping[Domain, list[tuple[float, str]]]:

@@ -1,383 +1,306 @@
-"""The processes of a soak: server, gateway, workers, producers, and what is known of their lives."""
+"""The processes of a soak: workers, producers, the store, the gateway and the way to it."""
 
 import contextlib
+import itertools
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from random import Random
 from types import TracebackType
 from typing import Final, Self
 
 from smsq import Settings, SmsQueue
 from smsq.durability import Durability
-from tests.soak.books import Window
-from tests.soak.producers import RELEASED, book_of
-from tests.support.sandbox import Sandbox
-from tests.support.server import Server
-from tests.support.wire import Wire
-from tests.support.worker import ROOT, Worker, environment
+from tests.soak.gate import Gate
+from tests.soak.producers import Producer
+from tests.soak.promises import Book
+from tests.soak.store import Store
+from tests.soak.tempo import Tempo
+from tests.soak.traffic import GROUP, Traffic
+from tests.support.sandbox import ROOT, Sandbox
+from tests.support.waiting import wait_until
+from tests.support.worker import Worker, environment
 
-#: Seconds by which a copy may be older than the moment it is made: `appendfsync everysec` may put a write off so long.
-WRITES_WITHIN: Final = 2.0
+#: Seconds that a worker may take to be ready while faults go on, and to be gone after SIGTERM.
+_READY: Final = 120.0
+_GONE: Final = 45.0
+#: Seconds between ordinary messages that keep the account busy.
+_TRICKLE: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Times:
-    """How fast everything goes, in seconds: the settings of the workers, and what the gateway keeps to.
+class Plan:
+    """What a soak is to be.
 
     Attributes:
-        call_timeout: Of a call.
-        lease: Of a begun job.
-        reservation: Of a taken one.
-        bound: After a call, the sandbox accepts nothing later than this.
-        list_delay: Within this its lists show a message.
-        settling: After a call, before absence counts.
-        give_up: After which asking ends as `unknown`.
+        seed: Fixes messages and faults; what the faults meet is chance.
+        jobs: Messages to enqueue.
+        faults: How many, of all kinds together.
+        kinds: Which.
+        seconds: How long producers and faults take.
+        durability: `SMSQ_DURABILITY`.
+        tempo: The times by which all runs.
+        pools: A worker each, by Celery's options.
+        producers: Processes that enqueue.
+        mutant: The mechanism that the workers run without, or None.
     """
 
-    call_timeout: float = 2.0
-    lease: float = 8.0
-    reservation: float = 4.0
-    bound: float = 8.0
-    list_delay: float = 1.0
-    settling: float = 10.0
-    give_up: float = 900.0
-
-    @property
-    def held_up(self) -> float:
-        """How long the gateway may be held up: far enough from its bound that a busy machine doesn't break it."""
-        return min(3.0, (self.bound - self.call_timeout) / 2)
-
-    @property
-    def past_settling(self) -> float:
-        """A sleep after which another worker has certainly asked, been told "absent", and called."""
-        return self.lease + self.settling + 10.0
-
-    def as_settings(self) -> dict[str, str]:
-        """Returns them as a worker's environment."""
-        return {
-            "SMSQ_CALL_TIMEOUT": str(self.call_timeout),
-            "SMSQ_CONNECT_TIMEOUT": str(self.call_timeout / 2),
-            "SMSQ_RETRY_WINDOW": "0.5",
-            "SMSQ_LEASE": str(self.lease),
-            "SMSQ_RESERVATION": str(self.reservation),
-            "SMSQ_GATEWAY_BOUND": str(self.bound),
-            "SMSQ_LIST_DELAY": str(self.list_delay),
-            "SMSQ_SETTLING_TIME": str(self.settling),
-            "SMSQ_ASK_LIMIT": str(self.give_up),
-            "SMSQ_DISPATCH_INTERVAL": "0.2",
-            "SMSQ_SWEEP_INTERVAL": "1",
-            "SMSQ_SHUTDOWN_GRACE": "10",
-            "SMSQ_MAX_LOSSES": "100",  # a storm of kills is no reason to put a job aside
-        }
+    seed: int
+    jobs: int
+    faults: int
+    kinds: tuple[str, ...]
+    seconds: float
+    durability: Durability
+    tempo: Tempo
+    pools: tuple[tuple[str, ...], ...]
+    producers: int = 3
+    mutant: str | None = None
 
 
 class SoakWorker(Worker):
-    """A worker, perhaps with a mechanism taken out.
+    """A worker, or a mutant of one.
 
     Args:
-        log: The file that its output goes to.
+        log: Its log.
         env: Its environment.
-        mutant: The mechanism (`tests.soak.mutant`), or "".
-        arguments: Options after `celery -A worker worker`.
+        pool: Celery's options.
+        mutant: The mechanism it runs without.
     """
 
-    def __init__(self, log: Path, env: dict[str, str], mutant: str, *arguments: str) -> None:
+    def __init__(self, log: Path, env: Mapping[str, str], pool: tuple[str, ...], mutant: str | None) -> None:
         self.log = log
-        program = ["tests.soak.mutant", mutant] if mutant else ["celery"]
+        self.pool = pool
+        entry = ("celery",) if mutant is None else ("tests.soak.mutant", mutant)
+        command = [sys.executable, "-m", *entry, "-A", "worker", "worker", "-n", f"{log.stem}@%h", *pool]
         with log.open("ab") as out:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", *program, "-A", "worker", "worker", *arguments],
-                cwd=ROOT,
-                env=env,
-                stdout=out,
-                stderr=out,
-                start_new_session=True,
-            )
-
-    def children(self) -> list[int]:
-        """Returns the ids of its pool's processes."""
-        found: list[int] = []
-        with contextlib.suppress(FileNotFoundError):
-            for task in Path(f"/proc/{self.pid}/task").iterdir():
-                found += map(int, (task / "children").read_text().split())
-        return found
-
-
-@dataclass(slots=True)
-class Post:
-    """A worker's place: who is there now.
-
-    Attributes:
-        name: The worker's name begins with it.
-        arguments: Its pool.
-        worker: Who works there.
-        started: How many have worked there.
-        busy: Whether a fault has hold of it; its end is then nobody's surprise.
-    """
-
-    name: str
-    arguments: tuple[str, ...]
-    worker: SoakWorker
-    started: int = 1
-    busy: bool = False
-
-
-@dataclass(slots=True)
-class ProducerPost:
-    """A producer's place: its share of the messages, and the process that offers them.
-
-    Attributes:
-        index: Which.
-        first: Its first message's number.
-        count: How many messages it has.
-        process: The process.
-        killed: Whether a fault has killed it.
-    """
-
-    index: int
-    first: int
-    count: int
-    process: "subprocess.Popen[bytes]"
-    killed: bool = False
+            self.process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=out, stderr=out, start_new_session=True)
 
     @property
-    def done(self) -> bool:
-        """Whether it has come to the end of its share."""
-        return self.process.poll() == 0
+    def has_children(self) -> bool:
+        """Whether its jobs run in processes of their own."""
+        return "prefork" in self.pool
+
+    def children(self) -> list[int]:
+        """Returns the ids of its children."""
+        try:
+            listed = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text(encoding="ascii")
+        except OSError:
+            return []
+        return [int(child) for child in listed.split()]
+
+    def signal_all(self, number: int) -> None:
+        """Sends a signal to it and to its children."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, number)
+
+    def wait_ready(self) -> "SoakWorker":
+        """Waits until it consumes, whatever happens to Redis meanwhile."""
+        wait_until(self._ready, timeout=_READY, what="the worker is ready")
+        return self
 
 
 @dataclass(slots=True)
-class Team:
-    """Who takes part: each worker's options, and how many producers."""
+class _Share:
+    """A producer's part of the messages, and the processes that have worked on it, by their books."""
 
-    workers: tuple[tuple[str, ...], ...]
-    producers: int
-
-
-@dataclass(slots=True)
-class Copy:
-    """An older copy of the server's files."""
-
-    folder: Path
-    at: float
-
-
-@dataclass(slots=True)
-class Happened:
-    """What the faults leave for the report. Appended to by several threads.
-
-    Attributes:
-        forgotten: What Redis may have forgotten.
-        died: Workers that ended without anyone's doing.
-        notes: What makes the run's figures doubtful.
-    """
-
-    forgotten: list[Window] = field(default_factory=list)
-    died: int = 0
-    notes: list[str] = field(default_factory=list)
+    first: int
+    end: int
+    books: list[Path] = field(default_factory=list)
+    process: "subprocess.Popen[bytes] | None" = None
 
 
 class Plant:
-    """All processes of a soak. As a context it ends them.
+    """All processes of a soak. As a context: started, and ended whatever happens.
 
     Args:
-        folder: For logs, the server's files and the promises.
-        seed: The run's.
-        jobs: How many messages the producers share.
-        team: Who takes part.
-        durability: `SMSQ_DURABILITY`.
-        times: How fast everything goes.
-        mutant: The mechanism that the workers lack, or "".
+        folder: Where their files go.
+        plan: What they are to be.
+
+    Attributes:
+        store: Redis.
+        sandbox: The gateway; its own book is never harmed.
+        gate: The way to it.
+        queue: The ledger, as the harness sees it.
+        workers: Those that are to run at present.
+        complaints: What went wrong with a process and was nobody's doing.
+        late_or_frozen: Held while workers are frozen, or calls are accepted late. The sandbox counts its lateness from
+            when its caller hung up, which a frozen one doesn't: together they would break the gateway's bound.
     """
 
-    def __init__(
-        self, folder: Path, *, seed: int, jobs: int, team: Team, durability: Durability, times: Times, mutant: str
-    ) -> None:
-        self.folder = folder
-        self.times = times
-        self.durability = durability
-        self.happened = Happened()
-        self.copies: list[Copy] = []
-        self.over = threading.Event()
-        self._seed = seed
-        self._jobs = jobs
-        self._team = team
-        self._mutant = mutant
-        self._lock = threading.RLock()
-        self._servers = 0
+    def __init__(self, folder: Path, plan: Plan) -> None:
+        self.plan = plan
+        self.traffic = Traffic(plan.seed, plan.jobs)
+        self.workers: list[SoakWorker] = []
+        self.complaints: list[str] = []
+        self.late_or_frozen = threading.Lock()
+        self._folder = folder
+        self._numbers = itertools.count()
+        self._started: list[SoakWorker] = []
+        self._shares = [_Share(first, end) for first, end in _shares(plan.jobs, plan.producers)]
+        self._canaries = folder / "canaries.jsonl"
+        self._resting = threading.Event()
 
     def __enter__(self) -> Self:
-        """Starts everything and waits until the workers consume."""
-        with ExitStack() as stack:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self.release(0.0)
-            self.server = self.new_server()
-            stack.callback(lambda: self.server.stop())
+        """Starts everything but the producers."""
+        plan = self.plan
+        with contextlib.ExitStack() as stack:
+            self.store = Store(self._folder, plan.durability)
+            stack.callback(self.store.stop)
             self.sandbox = Sandbox()
-            stack.callback(self._stop_sandbox)
-            self.sandbox.post("/sandbox/flags", late_seconds=self.times.held_up / 2, list_delay_seconds=0)
-            self.sandbox.post("/sandbox/latency", seconds=self.times.call_timeout / 10)
-            self.wire = stack.enter_context(Wire(self.sandbox.port))
-            self._env = environment(
-                self.server.url,
-                f"http://127.0.0.1:{self.wire.port}",
-                SMSQ_DURABILITY=str(self.durability),
-                **self.times.as_settings(),
-            )
-            self.queue = SmsQueue(settings=Settings.load(redis_url=self.server.url, durability=self.durability))
+            stack.callback(self.sandbox.stop)
+            self.sandbox.post("/sandbox/flags", late_seconds=plan.tempo.late, list_delay_seconds=plan.tempo.usual_delay)
+            self.gate = stack.enter_context(Gate(self.sandbox.port))
+            self.queue = SmsQueue(settings=Settings.load(redis_url=self.store.url, durability=plan.durability))
             stack.callback(self.queue.close)
-            self.posts: list[Post] = []
-            self.producers: list[ProducerPost] = []
-            stack.callback(self._kill_workers_and_producers)
-            for number, arguments in enumerate(self._team.workers):
-                name = f"w{number}"
-                self.posts.append(Post(name, arguments, self._new_worker(name, 1, arguments)))
-            for post in self.posts:
-                post.worker.wait_ready()
-            share, rest = divmod(self._jobs, self._team.producers)
-            first = 0
-            for index in range(self._team.producers):
-                count = share + (index < rest)
-                process = self._new_producer(index, first, count)
-                self.producers.append(ProducerPost(index, first, count, process))
-                first += count
-            self._exit = stack.pop_all()
+            stack.callback(self._end_processes)
+            for pool in plan.pools:
+                self.start_worker(pool)
+            for worker in self.workers:
+                worker.wait_ready()
+            self._stack = stack.pop_all()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         """Ends everything."""
-        self.over.set()
-        self._exit.close()
+        self._stack.close()
 
-    # -- the server
-
-    def new_server(self) -> Server:
-        """Starts another server, empty and on a port of its own."""
-        self._servers += 1
-        return Server(self.folder / f"redis{self._servers}")
-
-    def make_copy(self) -> None:
-        """Copies the server's files as they are at this moment, and forgets the older copy."""
-        self.server.signal(signal.SIGSTOP)
-        try:
-            at = time.time()
-            copy = self.folder / f"copy-{at}"
-            shutil.copytree(self.server.folder, copy)
-        finally:
-            self.server.signal(signal.SIGCONT)
-        while self.copies:
-            shutil.rmtree(self.copies.pop().folder)
-        self.copies.append(Copy(copy, at))
-
-    def forgotten(self, why: str, start: float) -> None:
-        """Notes that Redis has gone back just now to what it was at `start` (unix seconds)."""
-        self.happened.forgotten.append(Window(why, start - WRITES_WITHIN, time.time()))
+    def _end_processes(self) -> None:
+        self._resting.set()
+        for worker in self._started:
+            if worker.process.poll() is None:
+                worker.kill()
+        for share in self._shares:
+            if share.process:
+                share.process.kill()
+                share.process.wait()
 
     # -- workers
 
-    def _new_worker(self, name: str, number: int, arguments: tuple[str, ...]) -> SoakWorker:
-        log = self.folder / f"{name}-{number}.log"
-        return SoakWorker(log, self._env, self._mutant, "-n", f"{name}-{number}@soak", *arguments)
+    def start_worker(self, pool: tuple[str, ...]) -> SoakWorker:
+        """Starts a worker; it isn't ready yet."""
+        durability = str(self.plan.durability)
+        settings = self.plan.tempo.settings() | {"SMSQ_DURABILITY": durability}
+        env = environment(self.store.url, self.gate.url, **settings)
+        worker = SoakWorker(self._folder / f"w{next(self._numbers)}.log", env, pool, self.plan.mutant)
+        self.workers.append(worker)
+        self._started.append(worker)
+        return worker
 
-    def start_worker(self, post: Post) -> None:
-        """Puts a new worker in a place."""
-        post.started += 1
-        post.worker = self._new_worker(post.name, post.started, post.arguments)
+    def any_worker(self, dice: Random, *, with_children: bool = False) -> SoakWorker:
+        """Returns one of the workers; those that have ended by themselves are replaced first."""
+        self.replace_the_dead()
+        return dice.choice([worker for worker in self.workers if worker.has_children or not with_children])
 
-    @contextlib.contextmanager
-    def hold_worker(self, suits: Callable[[Post], bool], choose: Callable[[list[Post]], Post]) -> Iterator[Post]:
-        """Takes hold of a worker: no other fault touches it meanwhile. Waits until there is one.
+    def replace_the_dead(self) -> None:
+        """Replaces workers that have ended by themselves, and complains about them."""
+        for worker in list(self.workers):
+            if (code := worker.process.poll()) is not None:
+                self.complaints.append(f"a worker ended by itself, with exit code {code}: {worker.log}")
+                self.replace_worker(worker)
 
-        Args:
-            suits: Whether a place will do.
-            choose: Picks one of those.
-        """
-        while True:
-            with self._lock:
-                free = [post for post in self.posts if not post.busy and suits(post)]
-                if free and sum(post.busy for post in self.posts) < len(self.posts) - 1:  # somebody must work
-                    post = choose(free)
-                    post.busy = True
-                    break
-            if self.over.wait(0.1):
-                raise Over
+    def replace_worker(self, worker: SoakWorker) -> None:
+        """Starts a worker in the place of one that ends, and waits until it is ready."""
+        self.workers.remove(worker)
+        self.start_worker(worker.pool).wait_ready()
+
+    def see_it_go(self, worker: SoakWorker) -> None:
+        """Waits until a worker that was told to stop is gone; one that doesn't go is killed, and complained about."""
         try:
-            yield post
-        finally:
-            post.busy = False
+            worker.process.wait(_GONE)
+        except subprocess.TimeoutExpired:
+            self.complaints.append(f"a worker did not stop within {_GONE:.0f} s: {worker.log}")
+            worker.kill()
 
-    def hold(self, seconds: float) -> None:
-        """Lets a fault last."""
-        if self.over.wait(seconds):
-            raise Over
+    @contextmanager
+    def frozen(self, worker: SoakWorker) -> Iterator[None]:
+        """Freezes a worker, its children too, for as long as the context lasts."""
+        with self.late_or_frozen:
+            worker.signal_all(signal.SIGSTOP)
+            try:
+                yield
+            finally:
+                worker.signal_all(signal.SIGCONT)
 
     # -- producers
 
-    def _new_producer(self, index: int, first: int, count: int) -> "subprocess.Popen[bytes]":
-        arguments = {"folder": self.folder, "index": index, "first": first, "count": count, "seed": self._seed}
-        with (self.folder / f"producer-{index}.log").open("ab") as log:
-            return subprocess.Popen(
-                [
-                    sys.executable,
-                    "-m",
-                    "tests.soak.producers",
-                    *(each for name, value in arguments.items() for each in (f"--{name}", str(value))),
-                ],
-                cwd=ROOT,
-                env=self._env,
-                stdout=log,
-                stderr=log,
-            )
+    def start_producers(self) -> None:
+        """Starts the producers, and the trickle of ordinary messages that goes on until `rest`."""
+        self._begun = time.monotonic()
+        for share in self._shares:
+            self._start_producer(share)
+        self._trickle = threading.Thread(target=self._keep_busy, name="trickle", daemon=True)
+        self._trickle.start()
 
-    def release(self, share: float) -> None:
-        """Lets producers offer as much of their messages (0 to 1) as this, no more."""
-        new = self.folder / f"{RELEASED}.new"
-        new.write_text(f"{share:.6f}")
-        new.replace(self.folder / RELEASED)
+    def kill_producer(self, dice: Random) -> None:
+        """Kills a producer and starts another that takes over its work; one that has done its work is left alone."""
+        running = [share for share in self._shares if share.process and share.process.poll() is None]
+        if not running:
+            return
+        share = dice.choice(running)
+        assert share.process
+        share.process.kill()
+        share.process.wait()
+        self._start_producer(share)
 
-    def promises(self) -> list[Path]:
-        """Returns the files of what was promised: the producers', and the trickle's."""
-        return [book_of(self.folder, index) for index in range(-1, self._team.producers)]
+    def wait_for_producers(self, timeout: float) -> None:
+        """Waits until every message was offered.
 
-    # -- all
+        Args:
+            timeout: Seconds.
+        """
+        deadline = time.monotonic() + timeout
+        for share in self._shares:
+            assert share.process
+            code = share.process.wait(max(1.0, deadline - time.monotonic()))
+            assert code == 0, f"a producer failed with exit code {code}; its output is in {self._folder}"
 
-    def supervise(self) -> None:
-        """Does what a supervisor does: starts again what has ended. Says so of what nobody has ended."""
-        for post in self.posts:
-            if not post.busy and post.worker.process.poll() is not None:
-                self.happened.died += 1
-                post.worker.kill()  # children that it left behind
-                self.start_worker(post)
-        for producer in self.producers:
-            code = producer.process.poll()
-            if code is None or code == 0:
-                continue
-            if not producer.killed:
-                self.happened.notes.append(f"producer {producer.index} ended by itself, see producer-*.log")
-            producer.killed = False
-            producer.process = self._new_producer(producer.index, producer.first, producer.count)
+    def _start_producer(self, share: _Share) -> None:
+        number = next(self._numbers)
+        book = self._folder / f"producer{number}.jsonl"
+        book.touch()
+        left = max(1.0, self._begun + self.plan.seconds - time.monotonic())
+        command = [
+            *(sys.executable, "-m", "tests.soak.producers", "--url", self.store.url, "--book", str(book)),
+            *("--seed", str(self.plan.seed), "--jobs", str(self.plan.jobs), "--seconds", str(left)),
+            *("--first", str(share.first), "--end", str(share.end)),
+            *("--predecessors", *map(str, share.books)),
+        ]
+        env = environment(self.store.url, self.gate.url, SMSQ_DURABILITY=str(self.plan.durability))
+        with (self._folder / f"producer{number}.log").open("ab") as out:
+            share.process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=out, stderr=out)
+        share.books.append(book)
 
-    def _kill_workers_and_producers(self) -> None:
-        for post in self.posts:
-            post.worker.kill()
-        for producer in self.producers:
-            producer.process.kill()
-            producer.process.wait()
+    def _keep_busy(self) -> None:
+        with Book(self._canaries) as book:
+            producer = Producer(self.queue, book, self.traffic)
+            for number in itertools.count(self.plan.jobs):
+                if self._resting.wait(_TRICKLE):
+                    return
+                producer.offer(self.traffic.message(number).group, [number])
 
-    def _stop_sandbox(self) -> None:
-        os.kill(self.sandbox.process.pid, signal.SIGCONT)
-        self.sandbox.stop()
+    def rest(self) -> None:
+        """Ends the trickle."""
+        self._resting.set()
+        self._trickle.join()
+
+    def producers_books(self) -> list[Path]:
+        """Returns the producers' books, a process's after those whose work it took over."""
+        return [book for share in self._shares for book in share.books]
+
+    def trickles_book(self) -> Path:
+        """Returns the book of the ordinary messages that keep the account busy."""
+        return self._canaries
 
 
-class Over(Exception):  # noqa: N818 - not an error
-    """The soak ends while a fault lasts."""
+def _shares(jobs: int, producers: int) -> Iterator[tuple[int, int]]:
+    """Cuts the messages into runs of whole groups."""
+    size = -(-jobs // (producers * GROUP)) * GROUP
+    for first in range(0, jobs, size):
+        yield first, min(first + size, jobs)

@@ -47,7 +47,7 @@ def soak(plan: Plan, folder: Path, say: Say) -> Report:
         plant.wait_for_producers(max(0.0, begun + plan.seconds - time.monotonic()) + _PRODUCERS_LATE)
         say("every message was offered, every fault healed; waiting until the ledger is at rest")
         _wait_for_rest(plant, say)
-        plant.any_worker(Random(plan.seed))  # noqa: S311 - complains about workers that have ended
+        plant.replace_the_dead()
         plant.rest()
         return _compare(plant, faults, time.monotonic() - begun)
 
@@ -75,11 +75,11 @@ def _wait_for_rest(plant: Plant, say: Say) -> None:
     """Waits until no job but the trickle's waits for anything, or patience is at an end."""
     deadline = time.monotonic() + plant.plan.tempo.patience
     told = time.monotonic()
-    promised = promises.read(plant.books()[:-1], plant.traffic)
+    promised = promises.read(plant.producers_books(), plant.traffic)
     open_jobs = {job_id for promise in promised.values() for job_id in promise.job_ids}
     while time.monotonic() < deadline:
         open_jobs = {job_id for job_id in open_jobs if not _is_final(_look_up(plant, job_id))}
-        canaries = promises.read(plant.books()[-1:], plant.traffic)
+        canaries = promises.read([plant.trickles_book()], plant.traffic)
         others = plant.store.waiting() - {job_id for promise in canaries.values() for job_id in promise.job_ids}
         if not open_jobs and not others:
             return
@@ -102,7 +102,7 @@ def _look_up(plant: Plant, job_id: str) -> Job | None:
 
 
 def _compare(plant: Plant, faults: Counter[str], seconds: float) -> Report:
-    promised = promises.read(plant.books(), plant.traffic)
+    promised = promises.read([*plant.producers_books(), plant.trickles_book()], plant.traffic)
     _let_canaries_end(plant, promised)
     records = {job_id: _record(_look_up(plant, job_id)) for promise in promised.values() for job_id in promise.job_ids}
     messages = plant.sandbox.messages()

@@ -36,6 +36,11 @@ class Tempo:
         return self.gateway_bound + self.list_delay
 
     @property
+    def usual_delay(self) -> float:
+        """After which the gateway's lists show a message, while nothing is wrong with them."""
+        return self.list_delay * 0.7
+
+    @property
     def freeze(self) -> float:
         """For which anything but a worker may be frozen: what was written to it acts within the bound."""
         return self.gateway_bound * 0.7
