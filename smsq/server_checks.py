@@ -1,4 +1,4 @@
-"""Whether a Redis server can hold the ledger: what it says of itself, judged (for a worker's start and `smsq doctor`).
+"""Whether a Redis server can hold the ledger: what it says of itself, judged (for a worker's start).
 
 `read_server` asks it; `check_server` judges, and needs no server. A server that forbids CONFIG, as managed ones do, is
 judged by INFO alone.

@@ -79,7 +79,7 @@ class Life(bootsteps.StartStopStep):
         self._dispatcher = Dispatcher(settings, self._state, Announcer(parent))
 
     def _state(self) -> dict[str, Any]:
-        """What the worker says of itself with each heartbeat (`smsq queues`, `smsq probe`)."""
+        """What the worker says of itself with each heartbeat."""
         parent = self._parent
         lanes = [lane_of(queue) for queue in app.amqp.queues.consume_from if lane_of(queue)]
         pool = getattr(parent, "pool", None)
