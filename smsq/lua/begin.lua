@@ -101,7 +101,8 @@ local function begin(id)
           now - job.at, job.rules or '', job.on_unknown or '', job.ask and 1 or 0}
 end
 
--- A probe that calls nobody (it has ended, or is asked about) gives its permit back to the next.
+-- A probe that calls nobody (it has ended, or is asked about) gives its permit back to the next. Not one that another
+-- has begun: its call may be out.
 local function give_back(key, probe_at, permit, id)
   if probe_at and permit == id then
     redis.call('HSET', key, 'probe_at', now)
@@ -112,7 +113,7 @@ end
 local answers = {}
 for i = 8, #ARGV do
   local answer = begin(ARGV[i])
-  if answer[1] ~= 'begun' and answer[1] ~= 'epoch' then
+  if answer[1] ~= 'begun' and answer[1] ~= 'epoch' and answer[1] ~= 'taken' then
     give_back(CIRCUIT, circuit_probe, circuit_permit, ARGV[i])
     give_back(worker_gate(worker), worker_probe, worker_permit, ARGV[i])
   end

@@ -81,8 +81,10 @@ class Agreement(RuleBasedStateMachine):
             assert counted == {state: batch.counts()[state] for state in State}
             assert ("stopped" in record) == (batch.stopped is not None)
             assert (taken.ttl[keys.batch(name)] >= 0) == (batch.closed is not None)
-        if self.model.canary is not None and not self.model.changed:
-            assert units(taken.canary[1] - taken.now) == self.model.canary - self.model.now
+        if not self.model.changed:
+            next_called = self.model.next_canary[0] if self.model.next_canary else None
+            for called, (_, stored) in ((self.model.canary, taken.canary), (next_called, taken.next_canary)):
+                assert called is None or units(stored - taken.now) == called - self.model.now
         self.agreed = True
 
     def _check_job(self, job: Entry) -> None:

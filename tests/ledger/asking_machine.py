@@ -65,11 +65,12 @@ class AskingSteps(LedgerSteps):
     def take_due(self, limit: int, *, room: bool = True) -> None:
         """Looks at what is due, oldest first, and takes the questions."""
         ids = [job_id for job_id, at in self.snapshot.due.items() if at <= self.snapshot.now][:limit]
-        canary_id, _ = self.snapshot.canary
         nonce = f"question{next(self.numbers)}"
         look = Look(limit, 1000 if room else 0, PATIENCE * UNIT, nonce)
         looked = self.ask(ledger.take_due(look, POLICY))
-        canary = self.model.jobs.get(canary_id) if self.model.canary is not None else None
+        canary_id, _ = self.snapshot.next_canary if self.model.ripe else self.snapshot.canary
+        known = self.model.ripe or self.model.canary is not None
+        canary = self.model.jobs.get(canary_id) if known else None
         heard = [(job_id, self.model.look(job_id)) for job_id in ids]
         asked = [
             job_id
@@ -90,8 +91,8 @@ class AskingSteps(LedgerSteps):
             assert ask is not None
             assert each.counts == ask.counts
             number = self.epochs[self.model.epoch]
-            known = looked.canary[0] if looked.canary else None
-            self.inquiries.append(Inquiry(each.job_id, nonce, self.model.epoch, number, each.counts, known))
+            shown = looked.canary[0] if looked.canary else None
+            self.inquiries.append(Inquiry(each.job_id, nonce, self.model.epoch, number, each.counts, shown))
 
     def _was_asking(self, job_id: str) -> bool:
         """Whether it was being asked about before this look, which may have begun that for others."""

@@ -64,7 +64,8 @@ class AskingModel(Model):
         assert ask.since is not None
         last = self.last_call(job, ask)
         over = self.now >= last + SETTLING
-        proof = canary and self.canary is not None and self.canary >= last + BOUND
+        called = self.next_canary[0] if self.next_canary and self.ripe else self.canary
+        proof = canary and called is not None and called >= last + BOUND
         waits = over and ask.empty and not proof and self.now - ask.since < LIMIT
         job.due = self.now + 1
         if waits or not room:

@@ -19,7 +19,7 @@ RESERVATION, LEASE, RETENTION = 2, 3, 20
 #: how long an answer may take, the age at which absence means failure.
 BOUND, DELAY, SETTLING, LIMIT, PATIENCE, GIVE_UP = 2, 2, 4, 16, 2, 30
 #: Workers that may die during a job's call; failures in a row that close the circuit.
-LOSSES, CIRCUIT_AFTER = 2, 3
+LOSSES, CIRCUIT_AFTER = 2, 2
 POLICY = Policy(
     retention=RETENTION * UNIT,
     lease=LEASE * UNIT,

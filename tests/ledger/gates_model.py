@@ -61,6 +61,12 @@ class Gates:
             if gate.closed:
                 gate.permit, gate.probe_at = job_id, self.now + LEASE
 
+    def give_back(self, job_id: str, worker: str) -> None:
+        """Gives a permit back that nobody has used: the next may pass at once."""
+        for gate in (self.gates[CIRCUIT], self.gates[worker]):
+            if gate.closed and gate.permit == job_id:
+                gate.permit, gate.probe_at = "", self.now
+
     def held_back(self, job: Entry, worker: str) -> bool:
         """Returns whether a taken job goes back to its lane."""
         gates = (self.gates[CIRCUIT], self.gates[worker])

@@ -8,7 +8,7 @@ from smsq.lanes import Lane
 from smsq.ledger import NewJob, Options, Settlement
 from smsq.states import State
 from tests.ledger.agreement import Agreement, message_of, units
-from tests.ledger.entries import CIRCUIT_AFTER, LEASE, RESERVATION, RETENTION, UNIT, Entry
+from tests.ledger.entries import CIRCUIT_AFTER, DELAY, LEASE, RESERVATION, RETENTION, UNIT, Entry
 from tests.ledger.holds import Hold
 from tests.ledger.snapshot import Snapshot, advance
 
@@ -192,6 +192,7 @@ class LedgerSteps(Agreement):
             retention=RETENTION * UNIT,
             worker=worker,
             circuit_after=CIRCUIT_AFTER,
+            list_delay=DELAY * UNIT,
         )
         [word] = self.ask(call)
         assert word == self.model.settle(settlement, epoch=epoch, worker=worker, in_units=in_units)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from smsq.ledger import Settlement
 from smsq.states import FINAL, State
 from tests.ledger.entries import (
+    DELAY,
     LEASE,
     OPEN,
     RESERVATION,
@@ -29,13 +30,15 @@ class Model(Gates):
         epoch: The ledger's epoch, counted from 1.
         started: When it started.
         changed: Whether the next script that writes will start another.
-        canary: When the newest message of this epoch that the gateway accepted was begun.
+        canary: When the message was begun that lists must show, in this epoch.
+        next_canary: The same of the one that will be it, and when that was settled.
     """
 
     epoch: int = 0
     started: int = 0
     changed: bool = True
     canary: int | None = None
+    next_canary: tuple[int, int] | None = None
     jobs: dict[str, Entry] = field(default_factory=dict)
     batches: dict[str, BatchEntry] = field(default_factory=dict)
     keys: dict[str, Entry] = field(default_factory=dict)
@@ -79,7 +82,8 @@ class Model(Gates):
     def fresh(self) -> None:
         """What each script does first that writes: it starts an epoch, if this isn't the ledger that was known."""
         if self.changed:
-            self.epoch, self.started, self.changed, self.canary = self.epoch + 1, self.now, False, None
+            self.epoch, self.started, self.changed = self.epoch + 1, self.now, False
+            self.canary = self.next_canary = None
 
     def move(self, job: Entry, state: State, due: int | None) -> None:
         """Brings a job into a state."""
@@ -183,7 +187,13 @@ class Model(Gates):
         job.due = self.now + RESERVATION
 
     def begin(self, job_id: str, nonce: str, epoch: int, worker: str) -> tuple[str, Entry | None]:
-        """Begins a job; returns the script's word."""
+        """Begins a job; returns the script's word. A probe that calls nobody gives its permit back."""
+        word, job = self._begin(job_id, nonce, epoch, worker)
+        if word not in ("begun", "epoch", "taken"):
+            self.give_back(job_id, worker)
+        return word, job
+
+    def _begin(self, job_id: str, nonce: str, epoch: int, worker: str) -> tuple[str, Entry | None]:
         job = self.jobs.get(job_id)
         if epoch != self.epoch:
             return "epoch", job
@@ -262,9 +272,19 @@ class Model(Gates):
         word = self.accept(job, message_id, attempts)
         if word == "settled" and was is not State.SENT:
             if epoch == self.epoch:
-                self.canary = max(self.now - settlement.took // UNIT, -1 if self.canary is None else self.canary)
+                self._new_canary(self.now - settlement.took // UNIT)
             self.hear(settlement, worker)
         return word
+
+    @property
+    def ripe(self) -> bool:
+        """Whether the next canary is so old that lists must show it."""
+        return self.next_canary is not None and self.now - self.next_canary[1] >= DELAY
+
+    def _new_canary(self, called: int) -> None:
+        if self.next_canary is None or self.ripe:
+            self.canary = self.next_canary[0] if self.next_canary else self.canary
+            self.next_canary = called, self.now
 
     def accept(self, job: Entry, message_id: int, attempts: int) -> str:
         """Ends a job as sent; returns the script's word."""

@@ -58,6 +58,7 @@ class Snapshot:
         paused: What operators hold back.
         epoch: The ledger's epoch, 0 for none.
         canary: The canary's job, '' for none, and when it was called, ms.
+        next_canary: The same of the one that will be it.
         ttl: Each key's TTL in ms, -1 for none.
         kinds: Each key's type.
     """
@@ -72,6 +73,7 @@ class Snapshot:
     paused: set[str] = field(default_factory=set)
     epoch: int = 0
     canary: tuple[str, int] = ("", 0)
+    next_canary: tuple[str, int] = ("", 0)
     ttl: dict[str, int] = field(default_factory=dict)
     kinds: dict[str, str] = field(default_factory=dict)
 
@@ -83,13 +85,13 @@ class Snapshot:
         entries = _text(answer[1:])
         named: dict[str, Any] = {key: content for key, _, _, content in entries}
         epoch = dict(zip(named.get(keys.EPOCH, [])[::2], named.get(keys.EPOCH, [])[1::2], strict=True))
-        canary, _, called = str(named.get(keys.CANARY, "")).partition(" ")
         paused = set(named.get(keys.PAUSE, [])[::2])
         taken = cls(
             int(answer[0]),
             paused=paused,
             epoch=int(epoch.get("number", 0)),
-            canary=(canary, int((called or "0").split()[0])),
+            canary=_canary(named.get(keys.CANARY, "")),
+            next_canary=_canary(named.get(keys.NEXT_CANARY, "")),
         )
         for key, kind, ttl, content in entries:
             taken.ttl[key], taken.kinds[key] = ttl, kind
@@ -140,6 +142,11 @@ class Snapshot:
 def ask_of(record: dict[str, str]) -> dict[str, Any]:
     """Returns what a record says of calls that aren't settled; empty if there are none."""
     return dict(json.loads(record.get("ask", "{}")))
+
+
+def _canary(stored: str) -> tuple[str, int]:
+    job_id, called, *_ = [*stored.split(" "), "0"]
+    return job_id, int(called)
 
 
 def _text(answer: Any) -> Any:  # noqa: ANN401 - a Redis reply

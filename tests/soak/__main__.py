@@ -2,6 +2,7 @@
 
 import argparse
 import shutil
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -73,6 +74,7 @@ def _plan(given: argparse.Namespace) -> Plan:
 
 def main() -> int:
     """Runs the command and returns its exit code."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # as Ctrl-C does: the processes are ended first
     plan = _plan(_parser().parse_args())
     folder = Path(tempfile.mkdtemp(prefix="smsq-soak-"))
     report = soak(plan, folder, lambda line: print(line, file=sys.stderr, flush=True))

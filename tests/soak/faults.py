@@ -74,8 +74,7 @@ def kill_worker(plant: Plant, dice: Random) -> None:
 @_fault(Domain.WORKERS)
 def kill_child(plant: Plant, dice: Random) -> None:
     """Kill -9 of a prefork worker's child."""
-    worker = plant.any_worker(dice, with_children=True)
-    children = worker.children()
+    children = plant.any_worker(dice, with_children=True).children()
     if children:
         with contextlib.suppress(ProcessLookupError):
             os.kill(dice.choice(children), signal.SIGKILL)

@@ -137,8 +137,7 @@ def read(paths: Iterable[Path], traffic: Traffic) -> dict[int, Promise]:
 
 
 def _lines(path: Path) -> Iterable[dict[str, Any]]:
-    whole, _, torn = path.read_bytes().rpartition(b"\n")
-    assert torn == b"" or not torn.endswith(b"}"), "a line without its end is one that a kill cut"
+    whole, _, _ = path.read_bytes().rpartition(b"\n")  # after the last line's end: what a kill cut
     return [json.loads(line) for line in whole.splitlines()]
 
 
