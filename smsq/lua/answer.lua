@@ -111,7 +111,7 @@ local function answer_one(a)
   end
   if not job.asking or job.ask.token ~= a.token or a.epoch ~= EPOCH.number then return 'stale' end
   local ask = job.ask
-  ask.why = a.reason ~= '' and a.reason or a.word
+  ask.why = a.reason ~= '' and a.reason or 'not found, which alone proves nothing'
   note(job, now, 'asked', (a.word == 'absent' or a.word == 'empty') and 'not found' or ask.why)
   if a.word == 'empty' then ask.counts = false end
   if a.word ~= 'absent' and a.word ~= 'empty' or twin then

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from smsq.lanes import Lane
 from smsq.ledger import Heard
 from smsq.states import State
 from tests.ledger.actor import Actor, outcome
@@ -17,9 +18,9 @@ def hear(act: Actor, heard: Heard, job_id: str, *, worker: str = "a") -> None:
     assert act.settle(settlement, worker=worker, circuit_after=AFTER) == "settled"
 
 
-def out(act: Actor, worker: str = "a") -> str:
+def out(act: Actor, worker: str = "a", lane: Lane = "normal") -> str:
     """Begins a job whose call is out."""
-    job_id = act.enqueue()
-    assert job_id in act.take(worker=worker)
+    job_id = act.enqueue(lane=lane)
+    assert job_id in act.take(lanes=[lane], worker=worker)
     assert act.begin(job_id, job_id, worker=worker).word == "begun"
     return job_id

@@ -3,6 +3,7 @@
 import pytest
 
 from smsq import keys, ledger
+from smsq.lanes import Lane
 from smsq.ledger import Heard, Look
 from tests.ledger.actor import DAY, LEASE, PATIENCE, POLICY, Actor, told
 from tests.ledger.calls import AFTER, hear, out
@@ -13,9 +14,9 @@ REFUSED = Heard("account", "code 8")
 PAUSE, LONGEST = 5000, 60_000
 
 
-def close_circuit(act: Actor) -> None:
-    """Has several workers fail in a row."""
-    calls = [out(act, worker) for worker in "abc"]
+def close_circuit(act: Actor, lane: Lane = "normal") -> None:
+    """Has several workers fail in a row, with jobs of a lane."""
+    calls = [out(act, worker, lane) for worker in "abc"]
     for worker, job_id in zip("abc", calls, strict=True):
         hear(act, FAILING, job_id, worker=worker)
 
@@ -99,6 +100,34 @@ def test_rule_24_a_probes_permit_has_a_lease(act: Actor) -> None:
     assert act.take() == ids[1:]
     assert act.begin(ids[0], "first").word == "paused"
     assert act.begin(ids[1], "second").word == "begun"
+
+
+@pytest.mark.parametrize("how", ["in doubt", "cancelled"])
+def test_a_probe_that_calls_nobody_gives_its_permit_back(act: Actor, how: str) -> None:
+    """It is asked about first, or has ended: the next one passes at once, not after the permit's lease."""
+    first = act.enqueue()
+    if how == "in doubt":
+        act.new_epoch()
+    second = act.enqueue(lane="bulk")
+    close_circuit(act, lane="urgent")
+    act.pass_time(PAUSE)
+    assert act.take() == [first]
+    if how == "cancelled":
+        act.cancel(first)
+    assert act.begin(first).word == ("asking" if how == "in doubt" else how)
+    assert act.take() == [second]
+    assert act.begin(second).word == "begun"
+
+
+def test_rule_24_nobody_gives_back_the_permit_of_a_probe_whose_call_is_out(act: Actor) -> None:
+    """Another worker comes too late for the same job: that doesn't let a second probe pass."""
+    close_circuit(act)
+    act.enqueue()
+    act.pass_time(PAUSE)
+    job_id = probe(act)
+    act.enqueue()
+    assert act.begin(job_id, "another's", worker="b").word == "taken"
+    assert act.take(worker="b") == []
 
 
 def test_a_probe_that_fails_keeps_the_circuit_closed_for_longer(act: Actor) -> None:

@@ -26,7 +26,7 @@ from tests.support.server import Server
 
 #: The default fits into a quick run of the suite; HYPOTHESIS_PROFILE=deep is for whoever changes the protocol.
 PROFILES = {
-    "default": settings(max_examples=400, stateful_step_count=40),
+    "default": settings(max_examples=300, stateful_step_count=40),
     "deep": settings(max_examples=5000, stateful_step_count=80),
 }
 #: A job that is offered again, as nobody has done anything with it.

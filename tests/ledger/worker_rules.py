@@ -1,17 +1,18 @@
 """The state machine's rules about workers: what they do with the jobs of their lanes, in time and long after."""
 
 from dataclasses import replace
+from typing import Literal
 
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
 from smsq import keys, ledger
 from smsq.lanes import LANES, Lane
-from smsq.ledger import Settlement
+from smsq.ledger import Heard, Settlement
 from smsq.states import State
 from tests.ledger.agreement import WORKERS
 from tests.ledger.asking_machine import AskingSteps
-from tests.ledger.entries import DELAY
+from tests.ledger.entries import DELAY, UNIT
 from tests.ledger.gateway_model import OUTCOMES
 from tests.ledger.holds import settlement_for
 
@@ -62,6 +63,19 @@ class WorkerRules(AskingSteps):
         self.take(worker, count, list(LANES))
         self.agrees()
         self.begin(worker, list(dict.fromkeys(self.hints[worker])))
+
+    @precondition(lambda self: self.waiting())
+    @rule(worker=WORKER, what=st.sampled_from(["failing", "failing", "account", "slow"]), in_units=st.integers(0, 2))
+    def the_gateway_is_unwell(self, worker: str, what: Literal["failing", "account", "slow"], in_units: int) -> None:
+        """Every call of a worker is put off for the same reason: that closes a gate, and its probes keep it closed."""
+        self.a_worker_starts(worker, 3)
+        self.agrees()
+        for hold in [each for each in self.callable() if each.worker == worker]:
+            self.call(hold, "try_again")
+            delay, heard = in_units * UNIT, Heard(what, "unwell", UNIT)
+            settlement = hold.settlement(State.RETRYING, self.model.now, delay=delay, heard=heard)
+            self.settle(hold, settlement, in_units)
+            self.agrees()
 
     @precondition(lambda self: self.model.jobs)
     @rule(worker=WORKER, pick=PICK)

@@ -212,5 +212,5 @@ def test_the_workers_own_app_reads_the_same(
     assert [json.loads(line) for line in ended.stdout.splitlines()] == [
         ["SUCCESS", {"campaignId": message["campaignId"], "messageId": message["messageId"], "status": 2}],
         ["FAILURE", "code 2: record not found (detail: Запись не найдена)"],
-        ["FAILURE", "the gateway could not say what became of the call: absent"],
+        ["FAILURE", "the gateway could not say what became of the call: not found, which alone proves nothing"],
     ]
