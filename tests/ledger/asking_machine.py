@@ -86,7 +86,7 @@ class AskingSteps(LedgerSteps):
         assert {each.job_id for each in looked.questions} == set(asked)
         ranks = [LANES.index(self.model.jobs[each.job_id].lane) for each in looked.questions]
         assert ranks == sorted(ranks), "urgent jobs' questions come first"
-        for each in looked.questions:
+        for each in sorted(looked.questions):  # within a rank in no order
             ask = self.model.jobs[each.job_id].ask
             assert ask is not None
             assert each.counts == ask.counts
