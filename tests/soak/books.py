@@ -15,6 +15,8 @@ from tests.soak.traffic import Message
 
 #: Seconds for which a write may be on its way to Redis after its producer died.
 _UNDER_WAY: Final = 3.0
+#: The gateway's whole seconds.
+_ROUNDED: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +43,17 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A message that the gateway accepted."""
+    """A message that the gateway accepted.
+
+    Attributes:
+        message_id: Its id.
+        campaign_id: Its campaign's.
+        at: When, by the monotonic clock; the gateway tells whole seconds, so it may have been up to one later.
+    """
 
     message_id: int
     campaign_id: int
+    at: float
 
 
 class Defect(StrEnum):
@@ -108,6 +117,7 @@ class Case:
         records: The ledger's records of the jobs that were promised; None for one that it doesn't know.
         accepted: What the gateway accepted of it.
         rollbacks: When Redis went back.
+        bound: Seconds for which the gateway may still act on a call.
     """
 
     message: Message
@@ -115,6 +125,7 @@ class Case:
     records: Mapping[str, Record | None]
     accepted: Sequence[Accepted]
     rollbacks: Sequence[Rollback]
+    bound: float
 
     def forgettable(self, offer: Offer) -> bool:
         """Returns whether Redis may have forgotten an offer's job."""
@@ -145,6 +156,8 @@ def compare(
     records: Mapping[str, Record | None],
     accepted: Mapping[int, Sequence[Accepted]],
     rollbacks: Sequence[Rollback],
+    *,
+    bound: float,
 ) -> Verdict:
     """Compares the books.
 
@@ -154,12 +167,14 @@ def compare(
         records: The ledger's, by the jobs' ids.
         accepted: The gateway's, by the messages' numbers.
         rollbacks: When Redis went back to what; a restart that may have lost its last writes is one too.
+        bound: Seconds for which the gateway may still act on a call.
     """
     verdict = Verdict()
     for number, promise in sorted(promises.items()):
         jobs = {job_id: records[job_id] for job_id in promise.job_ids}
-        case = Case(messages[number], promise, jobs, accepted.get(number, ()), rollbacks)
+        case = Case(messages[number], promise, jobs, accepted.get(number, ()), rollbacks, bound)
         verdict.findings.extend(_about_the_gateway(case))
+        verdict.findings.extend(_about_the_time(case))
         if not promise.job_ids:
             verdict.unanswered += 1
             continue
@@ -192,6 +207,19 @@ def _about_the_gateway(case: Case) -> Iterable[Finding]:
             yield Finding(Defect.WRONG, number, "cancel was True, and the message was sent")
 
 
+def _about_the_time(case: Case) -> Iterable[Finding]:
+    """Too early for its `send_at`, or called after it had expired."""
+    group, offers = case.message.group, case.promise.offers
+    earliest = offers[0].offered + (group.delay or 0.0) - _ROUNDED
+    last = offers[-1]
+    accepted_by = last.offered + _UNDER_WAY if last.answered is None else last.answered
+    for each in case.accepted:
+        if each.at < earliest:
+            yield Finding(Defect.WRONG, case.message.number, f"sent {earliest - each.at:.1f} s too early")
+        if group.expires_in is not None and each.at > accepted_by + group.expires_in + case.bound:
+            yield Finding(Defect.WRONG, case.message.number, "called after it had expired")
+
+
 def _about_the_promise(case: Case) -> tuple[str, list[Finding]]:
     """Says what became of a message that was promised, and what is wrong with it."""
     number, findings = case.message.number, []
@@ -212,13 +240,9 @@ def _about_the_promise(case: Case) -> tuple[str, list[Finding]]:
 def _without_a_record(case: Case, findings: list[Finding]) -> tuple[str, list[Finding]]:
     number = case.message.number
     sent = "; the gateway has it" if case.accepted else ""
-    if _any_forgettable(case):
+    if all(case.forgettable(offer) for offer in case.promise.offers if offer.job_id):
         return "forgotten", [*findings, Finding(Excused.FORGOTTEN, number, f"the ledger has no record{sent}")]
     return str(Defect.LOST), [*findings, Finding(Defect.LOST, number, f"the ledger has no record{sent}")]
-
-
-def _any_forgettable(case: Case) -> bool:
-    return any(offer.job_id and case.forgettable(offer) for offer in case.promise.offers)
 
 
 def _about_the_record(case: Case, record: Record) -> Iterable[Finding]:

@@ -205,12 +205,15 @@ def _next_calls(plant: Plant, count: int, behaviour: str, method: str = "message
 @_fault(Domain.GATEWAY)
 def freeze_gateway(plant: Plant, dice: Random) -> None:
     """SIGSTOP of the gateway for some seconds: what was sent to it acts afterwards."""
-    pid = plant.sandbox.process.pid
+    pid, tempo = plant.sandbox.process.pid, plant.plan.tempo
     os.kill(pid, signal.SIGSTOP)
+    begun = time.monotonic()
     try:
-        time.sleep(dice.uniform(0.5, plant.plan.tempo.freeze))
+        time.sleep(dice.uniform(0.5, tempo.freeze))
     finally:
         os.kill(pid, signal.SIGCONT)
+    if (lasted := time.monotonic() - begun) > tempo.gateway_bound:
+        plant.complaints.append(f"the machine is too busy: the gateway was frozen for {lasted:.1f} s, past its bound")
 
 
 @_fault(Domain.GATEWAY)

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
@@ -87,6 +87,7 @@ def _wait_for_rest(plant: Plant, say: Say) -> None:
             told = time.monotonic()
             say(f"{len(open_jobs | others)} jobs are open")
         time.sleep(_LOOK)
+    plant.complaints.append(f"{len(open_jobs | others)} jobs never came to rest: {sorted(open_jobs | others)[:5]} …")
 
 
 def _is_final(job: Job | None) -> bool:
@@ -102,6 +103,7 @@ def _look_up(plant: Plant, job_id: str) -> Job | None:
 
 
 def _compare(plant: Plant, faults: Counter[str], seconds: float) -> Report:
+    plan = plant.plan
     promised = promises.read([*plant.producers_books(), plant.trickles_book()], plant.traffic)
     _let_canaries_end(plant, promised)
     records = {job_id: _record(_look_up(plant, job_id)) for promise in promised.values() for job_id in promise.job_ids}
@@ -111,19 +113,16 @@ def _compare(plant: Plant, faults: Counter[str], seconds: float) -> Report:
         number = plant.traffic.number_of(message["text"])
         assert number is not None, "the gateway accepted a text that nobody wrote"
         by_number[number].append(message)
-    accepted = {
-        number: [Accepted(int(each["messageId"]), int(each["campaignId"])) for each in each_number]
-        for number, each_number in by_number.items()
-    }
+    accepted = {number: [_accepted(each) for each in each_number] for number, each_number in by_number.items()}
     known = {number: plant.traffic.message(number) for number in promised}
     counters = plant.store.counters()
     return Report(
-        plan=plant.plan,
+        plan=plan,
         faults=faults,
-        verdict=compare(known, promised, records, accepted, plant.store.rollbacks),
+        verdict=compare(known, promised, records, accepted, plant.store.rollbacks, bound=plan.tempo.gateway_bound),
         messages=len(messages),
         seconds=seconds,
-        longest_delay=max(_delays(plant, promised, by_number), default=0.0),
+        longest_delay=max(_delays(plant, promised, accepted), default=0.0),
         parked=counters["parked"],
         repaired=counters.get("repaired", 0),
         complaints=tuple(plant.complaints),
@@ -144,15 +143,17 @@ def _record(job: Job | None) -> Record | None:
     return Record(job.state, job.message_id, job.campaign_id, job.error.reason if job.error else "")
 
 
+def _accepted(message: Mapping[str, Any]) -> Accepted:
+    at = datetime.strptime(message["acceptedTs"], "%Y-%m-%d %H:%M:%S").replace(tzinfo=_ZONE).timestamp()
+    monotonic = at - (time.time() - time.monotonic())
+    return Accepted(int(message["messageId"]), int(message["campaignId"]), monotonic)
+
+
 def _delays(
-    plant: Plant, promised: Mapping[int, Promise], by_number: Mapping[int, Sequence[dict[str, Any]]]
-) -> list[float]:
-    """Returns seconds from each message's offer, or its `send_at`, to its acceptance; the gateway tells whole ones."""
-    unix_time = time.time() - time.monotonic()
-    delays = []
+    plant: Plant, promised: Mapping[int, Promise], accepted: Mapping[int, Sequence[Accepted]]
+) -> Iterator[float]:
+    """Yields seconds from each message's first offer, or its `send_at`, to its acceptance."""
     for number, promise in promised.items():
-        if promise.job_ids and by_number.get(number):
-            due = promise.offers[0].offered + unix_time + (plant.traffic.message(number).group.delay or 0.0)
-            at = datetime.strptime(by_number[number][0]["acceptedTs"], "%Y-%m-%d %H:%M:%S").replace(tzinfo=_ZONE)
-            delays.append(at.timestamp() - due)
-    return delays
+        if promise.job_ids and number in accepted:
+            due = promise.offers[0].offered + (plant.traffic.message(number).group.delay or 0.0)
+            yield accepted[number][0].at - due

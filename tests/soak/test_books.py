@@ -8,11 +8,14 @@ from tests.soak.promises import Cancelling, Offer, Promise
 from tests.soak.traffic import Group, Message
 
 SENT = Record(State.SENT, 1001, 2001)
-THERE = (Accepted(1001, 2001),)
+THERE = (Accepted(1001, 2001, 12.0),)
 ROLLBACK = Rollback(since=5.0, until=20.0)
+BOUND = 5.0
 
 
-def message(*, refused: bool = False, expires: bool = False, resend: bool = False) -> Message:
+def message(
+    *, refused: bool = False, expires: bool = False, resend: bool = False, delay: float | None = None
+) -> Message:
     """Returns message number 7."""
     group = Group(
         numbers=range(5, 10),
@@ -22,7 +25,7 @@ def message(*, refused: bool = False, expires: bool = False, resend: bool = Fals
         cancels_batch=False,
         keyed=True,
         expires_in=60.0 if expires else None,
-        delay=None,
+        delay=delay,
         on_unknown="resend" if resend else "ask",
         vanishing=False,
     )
@@ -43,7 +46,7 @@ def verdict(
 ) -> Verdict:
     """Compares the books about one message; the ledger says the same of each of its jobs."""
     records = dict.fromkeys(promise.job_ids, record)
-    return compare({7: about or message()}, {7: promise}, records, {7: there} if there else {}, rollbacks)
+    return compare({7: about or message()}, {7: promise}, records, {7: there} if there else {}, rollbacks, bound=BOUND)
 
 
 def kinds(found: Verdict) -> set[Defect | Excused]:
@@ -65,9 +68,9 @@ def test_sent_once_with_its_ids_is_clean() -> None:
         (None, (), Defect.LOST),
         (None, THERE, Defect.LOST),
         (SENT, (), Defect.LOST),
-        (SENT, (*THERE, Accepted(1002, 2002)), Defect.TWICE),
-        (SENT, (Accepted(1002, 2002),), Defect.WRONG),
-        (SENT, (Accepted(1001, 2002),), Defect.WRONG),
+        (SENT, (*THERE, Accepted(1002, 2002, 12.0)), Defect.TWICE),
+        (SENT, (Accepted(1002, 2002, 12.0),), Defect.WRONG),
+        (SENT, (Accepted(1001, 2002, 12.0),), Defect.WRONG),
         (Record(State.QUEUED), (), Defect.STUCK),
         (Record(State.SENDING), THERE, Defect.STUCK),
         (Record(State.EXPIRED), THERE, Defect.WRONG),
@@ -122,16 +125,16 @@ def test_an_end_with_a_cause_is_clean(record: Record, about: Message, cancelled:
 def test_two_messages_are_a_defect_although_nothing_was_promised() -> None:
     """A key without an answer promises nothing, and still can't send twice."""
     promise = accepted(Offer("p1", 10.0, 12.0), Offer("p2", 13.0))
-    found = verdict(promise, None, (*THERE, Accepted(1002, 2002)))
+    found = verdict(promise, None, (*THERE, Accepted(1002, 2002, 12.0)))
     assert kinds(found) == {Defect.TWICE}
     assert found.unanswered == 1
 
 
 def test_resend_may_send_two_and_no_more() -> None:
     """`on_unknown="resend"` is two rather than none; three are a defect."""
-    two = (*THERE, Accepted(1002, 2002))
+    two = (*THERE, Accepted(1002, 2002, 12.0))
     assert kinds(verdict(accepted(), SENT, two, about=message(resend=True))) == {Excused.RESENT}
-    three = (*two, Accepted(1003, 2003))
+    three = (*two, Accepted(1003, 2003, 12.0))
     assert kinds(verdict(accepted(), SENT, three, about=message(resend=True))) == {Defect.TWICE}
 
 
@@ -149,17 +152,37 @@ def test_redis_may_forget_only_what_came_between_copy_and_rollback(rollback: Rol
     assert kinds(verdict(accepted(), None, (), rollback)) == {kind}
 
 
+def test_what_was_accepted_again_after_a_rollback_must_be_there() -> None:
+    """One acceptance that Redis can't have forgotten is enough for a loss."""
+    promise = accepted(Offer("p1", 10.0, 10.1, "j"), Offer("p1", 30.0, 30.1, "j"))
+    assert kinds(verdict(promise, None, (), ROLLBACK)) == {Defect.LOST}
+
+
+@pytest.mark.parametrize(("delay", "early"), [(None, False), (1.5, False), (4.0, True)])
+def test_sent_before_its_time(delay: float | None, early: bool) -> None:
+    """A message isn't sent before its `send_at`; the gateway's clock shows whole seconds."""
+    found = verdict(accepted(), SENT, THERE, about=message(delay=delay))
+    assert kinds(found) == ({Defect.WRONG} if early else set())
+
+
+@pytest.mark.parametrize(("at", "late"), [(75.0, False), (76.0, True)])
+def test_called_after_it_had_expired(at: float, late: bool) -> None:
+    """The gateway isn't called after `expires_in`, and acts on a call within its bound."""
+    found = verdict(accepted(), SENT, (Accepted(1001, 2001, at),), about=message(expires=True))
+    assert kinds(found) == ({Defect.WRONG} if late else set())
+
+
 def test_a_rollback_excuses_no_second_message() -> None:
     """F02: whatever Redis forgot, the same process's key and a job without a key can't send twice."""
     promise = accepted(Offer("p1", 10.0, 12.0), Offer("p1", 30.0, 30.1, "j"))
-    assert Defect.TWICE in kinds(verdict(promise, SENT, (*THERE, Accepted(1002, 2002)), ROLLBACK))
+    assert Defect.TWICE in kinds(verdict(promise, SENT, (*THERE, Accepted(1002, 2002, 12.0)), ROLLBACK))
 
 
 @pytest.mark.parametrize(("again", "excused"), [(30.0, True), (12.0, False)], ids=["after", "before"])
 def test_a_key_from_another_process_may_send_twice_after_a_rollback(again: float, excused: bool) -> None:
     """Rule 21: a process that didn't offer the key before can't know of it; but only if Redis forgot it in between."""
     promise = accepted(Offer("p1", 10.0), Offer("p2", again, again + 0.1, "j"))
-    found = verdict(promise, SENT, (*THERE, Accepted(1002, 2002)), ROLLBACK)
+    found = verdict(promise, SENT, (*THERE, Accepted(1002, 2002, 12.0)), ROLLBACK)
     assert kinds(found) == {Excused.KEY_ELSEWHERE if excused else Defect.TWICE}
 
 
@@ -181,5 +204,5 @@ def test_sent_although_cancel_was_true(rollbacks: tuple[Rollback, ...], kind: De
 
 def test_a_message_that_nobody_offered_is_a_defect() -> None:
     """The gateway has what no producer's book has."""
-    found = compare({}, {}, {}, {7: THERE}, [])
+    found = compare({}, {}, {}, {7: THERE}, [], bound=BOUND)
     assert kinds(found) == {Defect.WRONG}
