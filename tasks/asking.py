@@ -18,7 +18,7 @@ from smsq.ledger.asking import AnswerWord
 from smsq.message import campaign_token, load
 from smsq.privacy import mask_recipient
 from smsq.scripts import boot_time
-from tasks import identity
+from tasks import decide, identity
 from tasks.runtime import Runtime, Stopped
 
 log: FilteringBoundLogger = structlog.get_logger()
@@ -64,11 +64,13 @@ class Asker:
             mark = campaign_token(each.job_id) if process.settings.campaign_token else ""
             questions.append(Question(each.job_id, sms.recipient, sms.text, sms.sender, mark, each.first / 1000))
         recipients = {each.job_id: each.recipient for each in questions}
-        for reply in await self._replies(questions, Canary(*looked.canary) if looked.canary else None):
+        replies = await self._replies(questions, Canary(*looked.canary) if looked.canary else None)
+        for reply in replies:
             ids = tuple((match.message_id, match.campaign_id, match.campaign_status) for match in reply.matches)
             recipient = recipients[reply.job_id]
             told.append(Told(reply.job_id, token, epoch, reply.word, reply.reason, ids, recipient, reply.proved))
         try:
+            await self._hear(replies)
             words = await asyncio.gather(*map(process.answer, told))
         except Stopped:
             log.warning("ask.abandoned", reason="the worker stopped while Redis was away", count=len(told))
@@ -77,6 +79,13 @@ class Asker:
         for each_told, word in zip(told, words, strict=True):
             _log(each_told, word, attempts[each_told.job_id])
             self._tell(each_told, word)
+
+    async def _hear(self, replies: Sequence[Reply]) -> None:
+        """Too many calls, or a refused account, concerns all who call, whatever the call was for."""
+        all_heard = filter(None, (decide.hear(reply.failure) for reply in replies if reply.failure))
+        for what, heard in {each.what: each for each in all_heard}.items():
+            if what in ("slow", "account"):
+                await self._process.hear(heard)
 
     async def _replies(self, questions: Sequence[Question], canary: Canary | None) -> Sequence[Reply]:
         if not questions:

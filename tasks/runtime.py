@@ -15,7 +15,7 @@ from smsq import ledger
 from smsq.async_connection import AsyncRunner
 from smsq.errors import QueueUnavailable
 from smsq.gateway.client import Client
-from smsq.ledger import Settlement, SettleWord, Told
+from smsq.ledger import Heard, Settlement, SettleWord, Told
 from smsq.ledger.asking import AnswerWord
 from smsq.ledger.holding import Reserved
 from smsq.scripts import boot_time
@@ -155,6 +155,14 @@ class Runtime:
     async def _answer_batch(self, told: Sequence[Told]) -> list[AnswerWord]:
         call = ledger.answer(told, self.settings.policy)
         return await self._persist(lambda: self.runner.run(call, _TRY))
+
+    async def hear(self, heard: Heard) -> None:
+        """Has all workers hear what a question came to in place of an answer.
+
+        Raises:
+            Stopped: The worker stops and Redis is away.
+        """
+        await self._persist(lambda: self.runner.run(ledger.hear(heard, identity.name()), _TRY))
 
     async def _persist(self, run: Callable[[], Awaitable[T]]) -> T:
         """Repeats a call until Redis answers it; every script answers a repeat as it answered the first time."""

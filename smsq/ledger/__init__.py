@@ -9,7 +9,7 @@ their answers too. Nothing else reads or writes the ledger's keys.
 - `operating`: what operators see and do.
 """
 
-from smsq.ledger.asking import Look, Looked, Policy, Question, Swept, Told, answer, sweep, take_due
+from smsq.ledger.asking import Look, Looked, Policy, Question, Swept, Told, answer, hear, sweep, take_due
 from smsq.ledger.holding import (
     BEGIN_WORDS,
     SETTLE_WORDS,
@@ -75,6 +75,7 @@ __all__ = [
     "cancel",
     "cancel_batch",
     "enqueue",
+    "hear",
     "lookup",
     "purge",
     "renew",

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, cast, get_args
 
-from smsq.ledger.holding import LOOK_AGAIN
+from smsq.ledger.holding import LOOK_AGAIN, Heard
 from smsq.scripts import Call, script
 
 AnswerWord = Literal["sent", "again", "expired", "cancelled", "failed", "later", "unknown", "stale"]
@@ -164,6 +164,11 @@ def answer(told: Sequence[Told], policy: Policy) -> Call[list[AnswerWord]]:
     ]  # fmt: skip
     # An end that isn't "sent", and a call that follows, rest on it (rule 23).
     return Call(script("answer"), [*args, *(each.to_json() for each in told)], parse, confirm=True)
+
+
+def hear(heard: Heard, worker: str) -> Call[None]:
+    """Has everyone who calls hear what a worker's question came to: ``slow`` or ``account``."""
+    return Call(script("hear"), [heard.what, heard.reason, heard.wait, worker], lambda _: None)
 
 
 class Swept(NamedTuple):

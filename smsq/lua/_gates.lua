@@ -64,7 +64,16 @@ local function reserve(n, setting, ahead, now)
   return free, first, interval
 end
 
--- What a call came to, for those who wait at the gates: 'well' | 'failing' | 'account' | 'slow'.
+-- The gateway wants fewer calls: none for `wait` ms, half the pace for a while. Calls that were out together say the same:
+-- heard once.
+local function slow_down(said, wait, now)
+  local _, factor = interval_of(1, now)
+  local held = tonumber(redis.call('HGET', PACE, 'hold') or 0) or 0
+  if held > now then return end
+  redis.call('HSET', PACE, 'hold', now + wait, 'factor', math.min(8, factor * 2), 'factor_until', now + SLOWER, 'reason', said)
+end
+
+-- What a call that sends came to, for those who wait at the gates: 'well' | 'failing' | 'account' | 'slow'.
 local function hear(s, worker, after, now)
   local gate = worker_gate(worker)
   local _, circuit_permit = closed(CIRCUIT)
@@ -78,12 +87,7 @@ local function hear(s, worker, after, now)
   if s.heard == 'account' then
     close(gate, s.said, now, permit == s.id)
   elseif s.heard == 'slow' then
-    local _, factor = interval_of(1, now)
-    local held = tonumber(redis.call('HGET', PACE, 'hold') or 0) or 0
-    if held <= now then   -- those that were out together with it say the same: heard once
-      redis.call('HSET', PACE, 'hold', now + s.wait, 'factor', math.min(8, factor * 2), 'factor_until', now + SLOWER,
-                 'reason', s.said)
-    end
+    slow_down(s.said, s.wait, now)
   elseif permit then
     redis.call('DEL', gate)
   end

@@ -50,3 +50,15 @@ def test_too_many_calls_slow_all_workers_down(worker: Callable[..., Worker], que
     refused, *later = sorted(call["monotonic"] for call in sandbox.calls())
     assert later[0] - refused >= 0.95, "Retry-After: 1"
     assert (later[18] - later[0]) / 18 > 1.5 / 50, "at half the rate"
+
+
+def test_too_many_questions_slow_all_workers_down(
+    worker: Callable[..., Worker], queue: SmsQueue, sandbox: Sandbox
+) -> None:
+    """HTTP 429 for a question holds the pace of calls too: they count alike."""
+    asker = worker(SMSQ_RATE_LIMIT="50/s", SMSQ_DISPATCH_INTERVAL="0.1")
+    sandbox.post("/sandbox/fail", **{"next": 1, "as": "429", "method": "message/list"})
+    lost = queue.enqueue(Sms(recipient=sandbox.recipient("closed-accepted"), text="Код")).id
+    wait_until(lambda: asker.lines("gate.closed"), what="the pace is held")
+    assert asker.lines("gate.closed")[0]["gate"] == "pace"
+    assert end_of(queue, lost, 60).state is State.SENT
