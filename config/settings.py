@@ -131,7 +131,7 @@ class WorkerSettings(Settings):
 
     @property
     def policy(self) -> Policy:
-        """The times by which the ledger decides."""
+        """By what the ledger decides."""
         return Policy(
             retention=self.retention_ms,
             lease=int(self.lease * 1000),
@@ -140,4 +140,5 @@ class WorkerSettings(Settings):
             limit=int(self.ask_limit * 1000),
             losses=self.max_losses,
             give_up=int(self.give_up_after * 1000),
+            tokens=self.campaign_token,
         )

@@ -14,7 +14,7 @@ ANSWER_WORDS: frozenset[str] = frozenset(get_args(AnswerWord))
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """When something is over, in milliseconds; and how often a job may lose its worker.
+    """When something is over, in milliseconds; how often a job may lose its worker; how jobs are told apart.
 
     Attributes:
         retention: Finished jobs are kept for that long.
@@ -24,6 +24,7 @@ class Policy:
         limit: Asking gives up after that time.
         losses: Workers that may die during a job's call.
         give_up: Age at which a job that was put off again and again fails.
+        tokens: Whether campaign names hold tokens; else jobs of the same number and text are told apart by `twins`.
     """
 
     retention: int
@@ -33,6 +34,7 @@ class Policy:
     limit: int
     losses: int
     give_up: int
+    tokens: bool
 
 
 class Look(NamedTuple):
@@ -109,7 +111,8 @@ def take_due(look: Look, policy: Policy) -> Call[Looked]:
 
     args: list[str | bytes | int | float] = [
         look.entries, LOOK_AGAIN, policy.retention, policy.lease, look.questions, look.patience, look.nonce,
-        policy.settling, policy.bound, policy.limit, look.worker, look.heartbeat,
+        policy.settling, policy.bound, policy.limit, int(policy.tokens),
+        look.worker, look.heartbeat,
     ]  # fmt: skip
     return Call(script("take_due"), args, parse, confirm=False)
 

@@ -10,6 +10,16 @@ local FIRST_PAUSE = 2000 -- until the first question, doubled for each next one
 local LONGEST_PAUSE = 600000
 local CANARY_PAUSE = 5000
 
+-- Registers a job among those that only number and text tell apart (rule 16): campaign names have no tokens. The gateway
+-- replaces senders in silence.
+local function register_twin(job, message)
+  local whole, sms = pcall(cjson.decode, message)
+  local twin = redis.sha1hex(whole and table.concat({tostring(sms.recipient), tostring(sms.text)}, '\n')
+                             or message)
+  redis.call('SADD', 'smsq:twins:' .. twin, job.id)
+  redis.call('HSET', job_key(job.id), 'twin', twin)
+end
+
 -- Whether nobody may say that the gateway has no message of this job (rules 15, 18, 22).
 local function uncertain(job) return job.doubt or job.ask ~= nil end
 

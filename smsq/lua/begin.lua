@@ -43,15 +43,6 @@ local function reject(id)
          'error', '{"reason":"malformed record"}')
 end
 
--- Jobs that only number and text tell apart (rule 16); the gateway replaces senders in silence.
-local function register_twin(job, message)
-  local whole, sms = pcall(cjson.decode, message)
-  local twin = redis.sha1hex(whole and table.concat({tostring(sms.recipient), tostring(sms.text)}, '\n')
-                             or message)
-  redis.call('SADD', 'smsq:twins:' .. twin, job.id)
-  redis.call('HSET', job_key(job.id), 'twin', twin)
-end
-
 local function begin(id)
   if stale then return {'epoch'} end
   local job, why = read(id)

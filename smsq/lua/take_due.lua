@@ -9,14 +9,15 @@
 -- record is parked.
 --
 -- ARGV  limit, look again (ms), retention (ms), lease (ms), questions to give at most, lease of a question (ms), nonce,
---       settling time (ms), the gateway's bound (ms), limit of asking (ms), worker ('' = nobody's look), its heartbeat
---       (JSON)
+--       settling time (ms), the gateway's bound (ms), limit of asking (ms), tokens (as in `begin`), worker ('' = nobody's
+--       look), its heartbeat (JSON)
 -- Returns {ms until the next entry is due (-1: none), looked at, {id, what, ...}, {canary's messageId, its recipient},
 --          {id, message, first (ms), attempts, 1 if "absent" will count else 0, ...},
 --          {what holds jobs back: 'circuit' | 'account' | 'pace', reason, ...}}
 --   what, for a person to hear: 'lost' (it is asked about) | 'resend' | 'parked'
 -- Keeps rule 1.
-local limit, again, retention, lease, room, patience, nonce, settling, bound, ask_limit, worker, heartbeat = unpack(ARGV)
+local limit, again, retention, lease, room, patience, nonce, settling, bound, ask_limit, tokens, worker, heartbeat =
+  unpack(ARGV)
 again, retention, lease, room = tonumber(again), tonumber(retention), tonumber(lease), tonumber(room)
 patience, settling, bound, ask_limit = tonumber(patience), tonumber(settling), tonumber(bound), tonumber(ask_limit)
 local now = NOW
@@ -57,7 +58,9 @@ local function question(job)
   ask.asks, ask.token, ask.counts = (ask.asks or 0) + 1, nonce, over and proof or false
   save_ask(job)
   schedule(job.id, now + patience)
-  for _, value in ipairs({job.id, read_message(job_key(job.id)), ask.first, job.attempts, ask.counts and 1 or 0}) do
+  local message = read_message(job_key(job.id))
+  if tokens == '0' and not job.twin then register_twin(job, message) end   -- it came here without a begin
+  for _, value in ipairs({job.id, message, ask.first, job.attempts, ask.counts and 1 or 0}) do
     questions[#questions + 1] = value
   end
 end

@@ -32,7 +32,14 @@ PATIENCE = 120_000
 #: Between the two empty answers that absence takes.
 APART = 10_000
 POLICY = Policy(
-    retention=RETENTION, lease=LEASE, settling=SETTLING, bound=BOUND, limit=LIMIT, losses=3, give_up=10 * DAY
+    retention=RETENTION,
+    lease=LEASE,
+    settling=SETTLING,
+    bound=BOUND,
+    limit=LIMIT,
+    losses=3,
+    give_up=10 * DAY,
+    tokens=True,
 )
 CIRCUIT_AFTER = 20
 

@@ -28,6 +28,7 @@ POLICY = Policy(
     limit=LIMIT * UNIT,
     losses=LOSSES,
     give_up=GIVE_UP * UNIT,
+    tokens=True,
 )
 
 WAITING = (State.SCHEDULED, State.QUEUED, State.RETRYING)

@@ -14,6 +14,7 @@ from tests.ledger.actor import (
     IDS,
     LEASE,
     LIMIT,
+    POLICY,
     SETTLING,
     Actor,
     outcome,
@@ -206,6 +207,18 @@ def test_rule_16_a_job_in_doubt_has_twins_too(act: Actor) -> None:
     assert act.begin(in_doubt, tokens=False).word == "asking"
     twin = act.start(act.enqueue(), "twin", tokens=False)
     assert act.question(in_doubt) is not None
+    assert act.answer(found(in_doubt, 7)) == "later"
+    assert act.settle(replace(outcome(twin, State.SENT, token="twin"), ids=(7, 7, 2))) == "settled"
+    assert act.lookup(in_doubt).state is State.SENDING
+
+
+def test_rule_16_a_job_in_doubt_that_is_cancelled_has_twins_too(act: Actor) -> None:
+    """It is asked about without a begin: registered when the question is put."""
+    in_doubt = act.enqueue()
+    act.new_epoch()
+    assert act.cancel(in_doubt) == "late"
+    twin = act.start(act.enqueue(), "twin", tokens=False)
+    assert act.question(in_doubt, policy=replace(POLICY, tokens=False)) is not None
     assert act.answer(found(in_doubt, 7)) == "later"
     assert act.settle(replace(outcome(twin, State.SENT, token="twin"), ids=(7, 7, 2))) == "settled"
     assert act.lookup(in_doubt).state is State.SENDING
