@@ -95,6 +95,11 @@ class Life(bootsteps.StartStopStep):
             "stalled": 0 if stopping.is_set() or not lanes else round(pulse.silence(), 1),
         }
 
+    def info(self, parent: Any) -> dict[str, str]:  # noqa: ANN401, ARG002
+        """What `inspect stats` and Flower's page of the worker show."""
+        reasons = (f"{gate}: {reason}" for gate, reason in self._dispatcher.held_back.items())
+        return {"held_back": "; ".join(reasons) or "nothing"}
+
     def start(self, parent: Any) -> None:  # noqa: ANN401, ARG002
         """Starts the dispatcher."""
         stopping.clear()

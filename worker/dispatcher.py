@@ -44,6 +44,9 @@ class Dispatcher:
         settings: The worker's settings.
         state: Says how the worker is, for its heartbeat.
         tell: Hears what became of each job that was asked about.
+
+    Attributes:
+        held_back: What holds this worker's jobs back at present, with the reasons.
     """
 
     def __init__(
@@ -62,7 +65,7 @@ class Dispatcher:
         self._thread: threading.Thread | None = None
         self._unavailable = False
         self._round: Future[None] | None = None
-        self._held_back: dict[str, str] = {}
+        self.held_back: dict[str, str] = {}
         self._cursor, self._next_sweep = "0", time.monotonic()
 
     def start(self) -> None:
@@ -141,11 +144,11 @@ class Dispatcher:
                 case _:
                     log.warning("job.asking", job_id=job_id, reason="the worker was lost during the call")
         for gate, reason in looked.held_back.items():
-            if self._held_back.get(gate) != reason:
+            if self.held_back.get(gate) != reason:
                 log.warning("gate.closed", gate=gate, reason=reason)
-        for gate in self._held_back.keys() - looked.held_back.keys():
+        for gate in self.held_back.keys() - looked.held_back.keys():
             log.warning("gate.open", gate=gate)
-        self._held_back = looked.held_back
+        self.held_back = looked.held_back
 
 
 def _complain(asked: "Future[None]") -> None:

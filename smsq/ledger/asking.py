@@ -88,7 +88,7 @@ class Looked(NamedTuple):
     """messageId and recipient of the account's newest message that is known to exist."""
     questions: list[Question]
     held_back: dict[str, str]
-    """What holds jobs back, with the reason: ``circuit``, ``account`` (this worker's), ``pace``."""
+    """What holds jobs back, with the reason: ``circuit``, ``account`` (this worker's), ``pace``, ``pause LANE``."""
 
 
 def take_due(look: Look, policy: Policy) -> Call[Looked]:

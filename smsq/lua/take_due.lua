@@ -13,7 +13,7 @@
 --       look), its heartbeat (JSON)
 -- Returns {ms until the next entry is due (-1: none), looked at, {id, what, ...}, {canary's messageId, its recipient},
 --          {id, message, first (ms), attempts, 1 if "absent" will count else 0, ...},
---          {what holds jobs back: 'circuit' | 'account' | 'pace', reason, ...}}
+--          {what holds jobs back: 'circuit' | 'account' | 'pace' | 'pause <lane or all>', reason, ...}}
 --   what, for a person to hear: 'lost' (it is asked about) | 'resend' | 'parked'
 -- Keeps rule 1.
 local limit, again, retention, lease, room, patience, nonce, settling, bound, ask_limit, tokens, worker, heartbeat =
@@ -105,6 +105,11 @@ local pace = redis.pcall('HMGET', PACE, 'hold', 'factor_until', 'reason')
 if not pace.err and math.max(tonumber(pace[1] or 0) or 0, tonumber(pace[2] or 0) or 0) > now then
   held_back[#held_back + 1] = 'pace'
   held_back[#held_back + 1] = pace[3] or ''
+end
+local pauses = redis.pcall('HGETALL', 'smsq:pause')
+for i = 1, pauses.err and 0 or #pauses, 2 do
+  held_back[#held_back + 1] = 'pause ' .. pauses[i]
+  held_back[#held_back + 1] = pauses[i + 1]:match('^%d+ (.*)$') or pauses[i + 1]
 end
 local next_due = -1
 local first = redis.call('ZRANGE', DUE, 0, 0, 'WITHSCORES')

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from celery import Celery
 
-from smsq import Sms, SmsQueue
+from smsq import Sms, SmsQueue, keys
 from smsq.lanes import TASK_NAME, Lane
 from smsq.states import State
 from tests.sending.conftest import StartWorker
@@ -73,6 +73,18 @@ def test_the_lanes_are_the_queues_that_a_worker_consumes(remote: Celery) -> None
     stats = command(remote, "stats")
     assert stats["pool"]["max-concurrency"] == SLOTS
     assert stats["pool"]["implementation"] == "worker.pool:TaskPool"
+
+
+def test_stats_say_what_holds_jobs_back(remote: Celery, client: "redis.Redis") -> None:
+    """Flower's page of the worker shows it: an operator's pause and a refused account, each with its reason."""
+    assert command(remote, "stats")["held_back"] == "nothing"
+    [name] = remote.control.inspect().ping()
+    client.hset(keys.worker_gate(name), mapping={"since": 1, "probe_at": 2**50, "reason": "code 8: the key is wrong"})
+    client.hset(keys.PAUSE, "bulk", "1 the wrong text")
+    expected = "account: code 8: the key is wrong; pause bulk: the wrong text"
+    wait_until(lambda: command(remote, "stats")["held_back"] == expected, what="it is seen")
+    client.delete(keys.worker_gate(name), keys.PAUSE)
+    wait_until(lambda: command(remote, "stats")["held_back"] == "nothing", what="nothing holds jobs back")
 
 
 def test_a_revoked_job_that_waits_is_cancelled(remote: Celery, queue: SmsQueue, sandbox: Sandbox) -> None:
