@@ -20,7 +20,11 @@ run: $(READY) ## Send sample messages through everything, on this machine alone;
 
 .PHONY: test
 test: $(READY) ## Run the whole test suite; needs nothing running
-	@$(BIN)/python -m pytest -n 2 --dist loadfile
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not long"
+
+.PHONY: faults
+faults: $(READY) ## Run the tests that take minutes: long outages, restarts by the dozen; an hour or so
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m long
 
 .PHONY: soak
 soak: $(READY) ## Mix faults at random under load and compare the books; JOBS=10000 SEED=1, some 15 minutes

@@ -1,158 +1,176 @@
-"""Redis goes away under a busy worker and comes back (F24, F26, F28, F90 in short)."""
+"""Redis goes away under a busy worker and comes back: it consumes again by itself (F26, F28, F43, F90)."""
 
 import signal
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from pathlib import Path
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack
+from functools import cache
+from typing import TYPE_CHECKING
 
 import pytest
 
-from smsq import Job, QueueUnavailable, Settings, Sms, SmsQueue
-from tests.support.sandbox import ROOT, Sandbox
-from tests.support.server import Server
+from smsq import QueueUnavailable, Sms
+from tests.faults.conftest import MakeSite
+from tests.faults.outages import (
+    Fault,
+    Wired,
+    black_hole,
+    crowded,
+    cut,
+    flushed,
+    frozen,
+    half_open,
+    idle,
+    killed,
+    paused,
+)
+from tests.faults.site import POOLS, Site, SteadyServer, last
+from tests.support.sandbox import Sandbox, ordinary
 from tests.support.waiting import wait_until
-from tests.support.worker import Worker, environment
+from tests.support.wire import Wire
 
-#: The gateway's bounds are the sandbox's, so that what a restart has made doubtful is settled within seconds.
-SETTLES_SOON = {
-    "SMSQ_GATEWAY_BOUND": "1",
-    "SMSQ_LIST_DELAY": "1",
-    "SMSQ_SETTLING_TIME": "2",
-    "SMSQ_CALL_TIMEOUT": "3",
-    "SMSQ_RETRY_WINDOW": "1",
-    "SMSQ_LEASE": "6",
-}
-POOLS = [(), ("-P", "threads", "-c", "20"), ("-P", "prefork", "-c", "4")]
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from _pytest.mark import ParameterSet
 
 
-class Site:
-    """A server of its own, a worker on it, and the sandbox behind."""
+@pytest.fixture(scope="module")
+def standing(shared_sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Wired]]:
+    """Gives one worker for each pool, which must outlive all these faults."""
+    with ExitStack() as stack:
 
-    def __init__(self, server: Server, sandbox: Sandbox, folder: Path, *arguments: str) -> None:
-        self.server = server
-        self.sandbox = sandbox
-        self.env = environment(server.url, sandbox.url, **SETTLES_SOON)
-        self.worker = Worker(folder / "worker.log", self.env, "-E", *arguments)
-        self.queue = SmsQueue(server.url, settings=Settings.load(redis_url=server.url))
-        self.ids: list[str] = []
+        @cache
+        def of(pool: str) -> Wired:
+            folder: Path = tmp_path_factory.mktemp(pool)
+            server = SteadyServer(folder / "redis")
+            stack.callback(server.stop)
+            wire = stack.enter_context(Wire(server.port))
+            site = Site(server, shared_sandbox, folder, url=wire.redis_url)
+            stack.callback(site.close)
+            site.start(*POOLS[pool])
+            return Wired(site, wire)
 
-    def enqueue(self, count: int) -> None:
-        """Enqueues messages, each with a key, and again as long as Redis can't take them."""
-        for _ in range(count):
-            number = len(self.ids)
-            sms = Sms(recipient=str(77010000000 + number), text="Привет")
-            self.ids.append(wait_until(lambda: self._try(sms, f"k{number}"), what="enqueue"))  # noqa: B023
-
-    def _try(self, sms: Sms, key: str) -> str:
-        try:
-            return self.queue.enqueue(sms, idempotency_key=key).id
-        except QueueUnavailable:
-            return ""
-
-    def check_all_sent_once(self) -> None:
-        """Each accepted job is sent with the ids of its one message."""
-        jobs = [self._end_of(job_id) for job_id in self.ids]
-        mine = {str(77010000000 + number) for number in range(len(self.ids))} | {"77019999999"}
-        by_id = {
-            int(message["messageId"]): message for message in self.sandbox.messages() if message["recipient"] in mine
-        }
-        assert len(by_id) == len(self.ids)
-        assert [job.state for job in jobs if job] == ["sent"] * len(self.ids)
-        assert {job.message_id for job in jobs if job} == set(by_id)
-
-    def _end_of(self, job_id: str) -> Job | None:
-        """Waits for a job's end. Meanwhile others are sent: what is in doubt needs a newer message that is known."""
-        for _ in range(60):
-            job = self.queue.wait(job_id, 1)
-            if job is None or job.state.final:
-                return job
-            self.queue.enqueue(Sms(recipient="77018888888", text="another message"))
-        raise AssertionError(f"{job_id} is still {job.state if job else None}")
-
-    def check_answers(self) -> None:
-        """The worker answers a remote control command."""
-        ping = [sys.executable, "-m", "celery", "-A", "worker", "inspect", "ping"]
-        answer = subprocess.run(ping, cwd=ROOT, env=self.env, capture_output=True, text=True, check=False)
-        assert "pong" in answer.stdout, answer.stdout + answer.stderr
+        yield of
 
 
 @pytest.fixture
-def site(own_server: Callable[..., Server], sandbox: Sandbox, tmp_path: Path) -> Iterator[Callable[..., Site]]:
-    """Makes a site; options go to the worker."""
-    made: list[Site] = []
-
-    def make(*arguments: str) -> Site:
-        made.append(Site(own_server(), sandbox, tmp_path, *arguments))
-        return made[-1]
-
-    yield make
-    for each in made:
-        each.queue.close()
-        each.worker.kill()
+def wired(standing: Callable[[str], Wired], sandbox: Sandbox, pool: str) -> Wired:
+    """The site of a pool, with nothing left of the test before."""
+    here = standing(pool)
+    here.site.close_book()
+    return here
 
 
-@pytest.mark.parametrize("pool", POOLS, ids=["loop", "threads", "prefork"])
-def test_killed_redis_that_restarts_loses_nothing_and_sends_nothing_twice(
-    site: Callable[..., Site], pool: tuple[str, ...]
-) -> None:
-    """After kill -9 and a restart on its append-only file the worker consumes again by itself and answers."""
-    here = site(*pool)
-    here.worker.wait_ready()
-    here.enqueue(50)
-    wait_until(lambda: len(here.sandbox.messages()) >= 10, what="calls are out")
+#: Seconds for which each lasts in the long form.
+LONG: dict[Fault, float] = {
+    killed: 60,
+    frozen: 20,
+    black_hole: 120,
+    half_open: 30,
+    cut: 0,
+    paused: 20,
+    crowded: 20,
+    idle: 20,
+    flushed: 0,
+}
+#: In the short form the default pool is spared those that take the longest to be noticed, the others all but one.
+SHORT: dict[str, Iterable[Fault]] = {
+    "loop": LONG.keys() - {half_open, paused},
+    "threads": {killed},
+    "prefork": {killed},
+}
+ALL: dict[str, Iterable[Fault]] = dict.fromkeys(POOLS, LONG)
+
+
+def cases(faults: Mapping[str, Iterable[Fault]]) -> "list[ParameterSet]":
+    """Returns a case for each fault of each pool."""
+    return [
+        pytest.param(pool, fault, id=f"{pool}-{fault.__name__}")
+        for pool, chosen in faults.items()
+        for fault in LONG
+        if fault in chosen
+    ]
+
+
+@pytest.mark.parametrize(("pool", "fault"), cases(SHORT))
+def test_a_worker_consumes_again(wired: Wired, fault: Fault) -> None:
+    """F26, F90: jobs flow within ten seconds, commands are answered, monitors see it; nothing lost, nothing twice."""
+    check_survives(wired, fault, 0)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(("pool", "fault"), cases(ALL))
+def test_a_worker_consumes_again_after_a_long_time(wired: Wired, fault: Fault) -> None:
+    """F26: the same after half a minute to two minutes, on each pool."""
+    check_survives(wired, fault, LONG[fault])
+
+
+def check_survives(wired: Wired, fault: Fault, seconds: float) -> None:
+    """Does a fault to a busy worker and looks whether it consumes again, and whether the books are right."""
+    site = wired.site
+    site.sandbox.post("/sandbox/latency", seconds=0.3)
+    site.enqueue(40)
+    site.calls_are_out(5)
+    fault(wired, seconds)
+    site.check_consumes()
+    site.check_all_sent_once()
+    site.same_processes()
+
+
+# -- away from the start, or at the end
+
+
+def test_worker_waits_for_redis_and_says_so(site: MakeSite) -> None:
+    """F28: a worker that is started while Redis is away says so, waits, and consumes when it is there."""
+    here = site()
     here.server.kill()
+    worker = here.start(ready=False)
+    wait_until(lambda: worker.text().count("Cannot connect") > 1, what="the worker says at each try that Redis is away")
     here.server.start()
-    here.enqueue(30)
+    here.check_consumes()
     here.check_all_sent_once()
-    here.check_answers()
-    assert here.worker.stop() == 0
+    here.same_processes()
 
 
-def test_cut_connections_cost_nothing(site: Callable[..., Site]) -> None:
-    """CLIENT KILL of every connection, ten times over, leaves a worker that consumes and answers."""
+@pytest.mark.parametrize("started_without", [True, False], ids=["away at the start", "away later"])
+def test_term_ends_a_worker_that_waits_for_redis(site: MakeSite, started_without: bool) -> None:
+    """F28: SIGTERM ends a worker within three seconds also while Redis is away."""
     here = site()
-    here.worker.wait_ready()
-    for _ in range(10):
-        here.enqueue(10)
-        with here.server.client() as client:
-            client.client_kill_filter(_type="normal", skipme=True)
-            client.client_kill_filter(_type="pubsub", skipme=True)
-    here.check_all_sent_once()
-    here.check_answers()
+    worker = here.start(ready=not started_without) if not started_without else None
+    here.server.kill()
+    worker = worker or here.start(ready=False)
+    wait_until(lambda: "Cannot connect" in worker.text(), what="the worker has noticed")
+    asked = time.monotonic()
+    worker.stop()
+    assert time.monotonic() - asked < 5, "three seconds, and some for a busy machine"
 
 
-def test_frozen_redis_thaws_and_all_goes_on(site: Callable[..., Site]) -> None:
-    """While Redis is frozen producers hear of it; after the thaw everything accepted is sent once."""
+def test_frozen_redis_thaws_and_producers_go_on(site: MakeSite) -> None:
+    """F38: while Redis is frozen a producer hears of it; after the thaw the same key is accepted, and sent once."""
     here = site()
-    here.worker.wait_ready()
+    here.start()
     here.enqueue(20)
     here.server.signal(signal.SIGSTOP)
+    sms = Sms(recipient=ordinary(20), text="Привет")
     with pytest.raises(QueueUnavailable, match="no answer in time"):
-        here.queue.enqueue(Sms(recipient="77019999999", text="x"), idempotency_key="k20")
+        here.queue.enqueue(sms, idempotency_key=sms.recipient)
     here.server.signal(signal.SIGCONT)
-    here.ids.append(here.queue.enqueue(Sms(recipient="77019999999", text="x"), idempotency_key="k20").id)
+    here.enqueue(1)
     here.check_all_sent_once()
-    here.check_answers()
 
 
-def test_worker_waits_for_redis_and_says_so(site: Callable[..., Site]) -> None:
-    """A worker that is started while Redis is away says so, waits, and consumes when it is there."""
+@pytest.mark.long
+@pytest.mark.timeout(900)
+def test_redis_away_for_ten_minutes(site: MakeSite) -> None:
+    """F28: however long Redis is away nobody gives up."""
     here = site()
-    here.worker.kill()
+    here.start()
+    here.enqueue(20)
     here.server.kill()
-    here.worker = Worker(here.worker.log.with_name("late.log"), here.env)
-    wait_until(lambda: "Cannot connect" in here.worker.text(), what="the worker says that Redis is away")
-    assert here.worker.process.poll() is None
+    last(600)
+    here.same_processes()
     here.server.start()
-    here.enqueue(5)
+    here.check_consumes()
     here.check_all_sent_once()
-
-
-def test_term_ends_a_worker_that_waits_for_redis(site: Callable[..., Site]) -> None:
-    """SIGTERM ends a worker also while Redis is away."""
-    here = site()
-    here.worker.wait_ready()
-    here.server.kill()
-    wait_until(lambda: "Cannot connect" in here.worker.text(), what="the worker has noticed")
-    here.worker.stop()

@@ -30,7 +30,8 @@ def test_help_names_each_target(checkout: Path) -> None:
     """Plain `make` lists what there is to make, a line each, and makes nothing."""
     listed = make(checkout)
     assert listed.returncode == 0
-    assert [line.split()[1] for line in listed.stdout.splitlines()] == ["help", "run", "test", "soak", "check", "clean"]
+    targets = ["help", "run", "test", "faults", "soak", "check", "clean"]
+    assert [line.split()[1] for line in listed.stdout.splitlines()] == targets
 
 
 def test_a_set_up_checkout_is_not_set_up_again(checkout: Path) -> None:

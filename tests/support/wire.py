@@ -24,10 +24,12 @@ class _Link:
     """One client's connection and ours to the server.
 
     Attributes:
+        flows: Set while this connection isn't in a black hole.
         to_cut: Whether the next bytes of the server are an answer that the client must not get.
         answered: Bytes that the client got.
     """
 
+    flows: asyncio.Event
     to_cut: bool = False
     answered: int = 0
 
@@ -96,6 +98,15 @@ class Wire:
         """Ends the black hole: what was held back goes on."""
         self._loop.call_soon_threadsafe(self._flows.set)
 
+    def strand(self) -> None:
+        """Leaves the open connections in the black hole for good, while new ones work: half-open, as TCP calls it."""
+        self._loop.call_soon_threadsafe(self._strand)
+
+    def _strand(self) -> None:
+        self._flows.clear()
+        self._flows = asyncio.Event()
+        self._flows.set()
+
     def cut_before_answer(self, matching: bytes = b"", *, times: int = 1) -> None:
         """Forwards the next requests, waits for the answer and closes the connection instead of passing it on.
 
@@ -138,12 +149,13 @@ class Wire:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writers = [writer]
+        flows = self._flows
         try:
-            await self._flows.wait()
+            await flows.wait()
             there_reader, there_writer = await asyncio.open_connection("127.0.0.1", self._target)
             self._writers.add(there_writer)
             writers.append(there_writer)
-            link = _Link()
+            link = _Link(flows)
             async with asyncio.TaskGroup() as pumps:
                 up = pumps.create_task(self._up(link, reader, there_writer))
                 down = pumps.create_task(self._down(link, there_reader, writer))
@@ -158,7 +170,7 @@ class Wire:
 
     async def _up(self, link: _Link, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while request := await reader.read(_CHUNK):
-            await self._flows.wait()
+            await link.flows.wait()
             if self._armed and self._matching in request:
                 self._armed -= 1
                 link.to_cut = True
@@ -168,7 +180,7 @@ class Wire:
     async def _down(self, link: _Link, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while answer := await reader.read(_CHUNK):
             await asyncio.sleep(self._delay)
-            await self._flows.wait()
+            await link.flows.wait()
             if link.to_cut:
                 self.cuts += 1
                 return
