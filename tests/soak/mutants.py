@@ -8,13 +8,14 @@ import math
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 from typing import Final
 from unittest.mock import patch
 
 from smsq import scripts
+from smsq.durability import Durability
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,9 @@ class Mutant:
         change: In Python, run in the worker before Celery starts.
         faults: Kinds of faults that the mechanism is there for.
         pools: The workers' pools, as Celery's options; empty for the soak's own.
+        durability: The `SMSQ_DURABILITY` under which it matters; None for any.
+        settings: Of the workers, in which it matters.
+        latency: Seconds that each answer of the gateway takes: so long are calls out.
     """
 
     what: str
@@ -53,6 +57,9 @@ class Mutant:
     change: Callable[[], None] | None = None
     faults: tuple[str, ...] = ()
     pools: tuple[tuple[str, ...], ...] = ()
+    durability: Durability | None = None
+    settings: Mapping[str, str] = field(default_factory=dict)
+    latency: float = 0.0
 
     def apply(self) -> None:
         """Takes the mechanism out of this process, before it loads a script."""
@@ -96,8 +103,9 @@ MUTANTS: Final[Mapping[str, Mutant]] = {
                 "elseif job.asking then",
             ),
         ),
-        # A pool whose jobs wait in the worker before they are begun, for longer than they are reserved.
-        faults=("freeze_worker", "slow_answers"),
+        # Pools whose jobs wait in the worker before they are begun, for longer than they are reserved.
+        faults=("freeze_worker",),
+        latency=2.0,
         pools=(("-P", "threads", "-c", "3"), ("-P", "prefork", "-c", "2"), ("-P", "threads", "-c", "3")),
     ),
     "lease": Mutant(
@@ -116,7 +124,10 @@ MUTANTS: Final[Mapping[str, Mutant]] = {
                 "if job and not FINAL[job.state] then\n    set_state(job, 'queued', NOW)\n",
             ),
         ),
-        faults=("rolling_restart", "slow_answers"),
+        # Calls that the shutdown doesn't wait for.
+        faults=("rolling_restart",),
+        settings={"SMSQ_SHUTDOWN_GRACE": "0.5"},
+        latency=2.0,
     ),
     "asking": Mutant(
         "a job whose worker died is called again, and the gateway isn't asked",
@@ -151,5 +162,45 @@ MUTANTS: Final[Mapping[str, Mutant]] = {
             ),
         ),
         faults=("restore_copy", "promote_replica"),
+    ),
+    "settling": Mutant(
+        "the first absence is believed, while the call can still act (rule 13)",
+        lines=(
+            Lines("take_due", "local over = now >= last + settling", "local over = true"),
+            Lines("take_due", "local proof = canary_called and canary_called >= last + bound", "local proof = true"),
+            Lines("answer", "  if ask.absent and now - ask.absent >= apart then return", "  do return"),
+        ),
+        change=_no_look_for_the_canary,
+        faults=("late_acceptance", "slow_answers"),
+    ),
+    "doubt": Mutant(
+        "what Redis may have forgotten is called without asking (rule 18)",
+        lines=(Lines("begin", "    if job.doubt then", "    if false then"),),
+        faults=("restore_copy", "promote_replica"),
+    ),
+    "keys": Mutant(
+        "a key that comes again after Redis forgot it makes a new job, with no doubt about it (rule 21)",
+        lines=(
+            Lines(
+                "enqueue",
+                "now - math.max(tonumber(tried) or 0, TRIED) < EPOCH.started and 0 or EPOCH.number",
+                "EPOCH.number",
+            ),
+        ),
+        faults=("restore_copy", "promote_replica"),
+        # Many calls wait for the disk after they were written: those that are broken off come again.
+        durability=Durability.DISK,
+    ),
+    "holder": Mutant(
+        "what anyone says of a call is believed, not only its holder (rule 11)",
+        lines=(
+            Lines(
+                "settle",
+                "  if job.token ~= s.token or s.epoch ~= EPOCH.number then return 'stale' end\n",
+                "",
+            ),
+        ),
+        faults=("freeze_worker", "slow_answers"),
+        pools=(("-c", "2"), ("-c", "2"), ("-c", "2")),
     ),
 }

@@ -19,6 +19,7 @@ from typing import Final, Self
 from smsq import Settings, SmsQueue
 from smsq.durability import Durability
 from tests.soak.gate import Gate
+from tests.soak.mutants import MUTANTS
 from tests.soak.producers import Producer
 from tests.soak.promises import Book
 from tests.soak.store import Store
@@ -146,6 +147,7 @@ class Plant:
         self._shares = [_Share(first, end) for first, end in _shares(plan.jobs, plan.producers)]
         self._canaries = folder / "canaries.jsonl"
         self._resting = threading.Event()
+        self._mutant = MUTANTS[plan.mutant] if plan.mutant else None
 
     def __enter__(self) -> Self:
         """Starts everything but the producers."""
@@ -156,6 +158,8 @@ class Plant:
             self.sandbox = Sandbox()
             stack.callback(self.sandbox.stop)
             self.sandbox.post("/sandbox/flags", late_seconds=plan.tempo.late, list_delay_seconds=plan.tempo.usual_delay)
+            if self._mutant:
+                self.sandbox.post("/sandbox/latency", seconds=self._mutant.latency)
             self.gate = stack.enter_context(Gate(self.sandbox.port))
             self.queue = SmsQueue(settings=Settings.load(redis_url=self.store.url, durability=plan.durability))
             stack.callback(self.queue.close)
@@ -187,6 +191,7 @@ class Plant:
         """Starts a worker; it isn't ready yet."""
         durability = str(self.plan.durability)
         settings = self.plan.tempo.settings() | {"SMSQ_DURABILITY": durability}
+        settings |= self._mutant.settings if self._mutant else {}
         env = environment(self.store.url, self.gate.url, **settings)
         worker = SoakWorker(self._folder / f"w{next(self._numbers)}.log", env, pool, self.plan.mutant)
         self.workers.append(worker)
