@@ -4,6 +4,8 @@ from typing import Any
 from urllib.parse import quote
 
 from kombu import Exchange, Queue
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from config.settings import WorkerSettings
 from smsq.address import Address
@@ -17,6 +19,14 @@ RESULT_BACKEND = "smsq.celery_backend:LedgerBackend"
 CONCURRENCY = 100
 #: The window is larger than the slots: `begin` runs ahead of the calls and `settle` behind them; at 1.0 slots idle.
 PREFETCH = 2.0
+#: How the broker's connection asks a sentinel. By redis-py's own ways, one that is frozen would be asked for a minute
+#: before the next one is (F51).
+_SENTINEL: dict[str, Any] = {
+    "socket_timeout": 0.5,
+    "socket_connect_timeout": 0.5,
+    "retry": Retry(NoBackoff(), 0),
+    "client_name": "smsq-broker",
+}
 
 
 def options(settings: WorkerSettings) -> dict[str, Any]:
@@ -100,7 +110,7 @@ def _transport_options(address: Address) -> dict[str, Any]:
         "fanout_patterns": True,
     }
     if address.scheme == "sentinel":
-        options |= {"master_name": address.master_name, "sentinel_kwargs": address.sentinel_auth or None}
+        options |= {"master_name": address.master_name, "sentinel_kwargs": _SENTINEL | address.sentinel_auth}
     return options
 
 

@@ -1,125 +1,210 @@
 """What Redis, and the way to it, does to busy workers: each outage lasts until it was noticed, and is mended."""
 
+import contextlib
 import signal
-from collections.abc import Callable
-from typing import NamedTuple
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from redis import ResponseError
 
 from tests.faults.site import Site, last
+from tests.support.server import free_port
 from tests.support.waiting import wait_until
 from tests.support.wire import Wire
 
+if TYPE_CHECKING:
+    import redis
+
+    from tests.support.worker import Worker
+
+#: What a worker's log has in it when Redis can't be used.
+_SIGNS = (".unavailable", "wait.refused", "Connection to broker lost", "Cannot connect", "onnection error")
+
 
 class Wired(NamedTuple):
-    """A site whose worker reaches Redis through a wire that can misbehave."""
+    """A site whose workers reach Redis through a wire that can misbehave."""
 
     site: Site
     wire: Wire
 
-    def noticed(self, before: int) -> None:
-        """Waits until the worker has noticed, by its log, which had so many lines before."""
-        (worker,) = self.site.workers
-        wait_until(lambda: len(_complaints(self.site)) > before, what="the worker has noticed", timeout=60)
-        assert worker.process.poll() is None
+    @contextmanager
+    def until_noticed(self, seconds: float) -> Iterator[None]:
+        """Has the fault that begins in it last until each worker's log tells of it, and then so many seconds."""
+        before = {worker.pid: _complaints(worker) for worker in self.site.workers}
+        yield
+        for worker in self.site.workers:
+            wait_until(lambda: _complaints(worker) > before[worker.pid], what="it has noticed", timeout=60)  # noqa: B023
+        last(seconds)
 
 
-def _complaints(site: Site) -> list[str]:
-    (worker,) = site.workers
-    signs = (".unavailable", "Connection to broker lost", "Cannot connect", "onnection error")
-    return [line for line in worker.text().splitlines() if any(sign in line for sign in signs)]
+Fault = Callable[[Wired, float], None]
 
 
-# -- faults: each does its harm, lasts until the worker has noticed or for so many seconds, and is over
+def _complaints(worker: "Worker") -> int:
+    return sum(any(sign in line for sign in _SIGNS) for line in worker.text().splitlines())
+
+
+# -- it doesn't answer: each lasts until it was noticed and then for so many seconds
 
 
 def killed(wired: Wired, seconds: float) -> None:
     """It dies by kill -9, nobody listens for a while, and a start on its append-only file."""
-    before = len(_complaints(wired.site))
-    wired.site.server.kill()
-    wired.noticed(before)
-    last(seconds)
+    with wired.until_noticed(seconds):
+        wired.site.server.kill()
     wired.site.server.start()
 
 
 def frozen(wired: Wired, seconds: float) -> None:
     """The server stands still, and goes on."""
-    before = len(_complaints(wired.site))
-    wired.site.server.signal(signal.SIGSTOP)
-    wired.noticed(before)
-    last(seconds)
+    with wired.until_noticed(seconds):
+        wired.site.server.signal(signal.SIGSTOP)
     wired.site.server.signal(signal.SIGCONT)
 
 
 def black_hole(wired: Wired, seconds: float) -> None:
     """The network swallows everything, and then delivers it after all."""
-    before = len(_complaints(wired.site))
-    wired.wire.black_hole()
-    wired.noticed(before)
-    last(seconds)
+    with wired.until_noticed(seconds):
+        wired.wire.black_hole()
     wired.wire.mend()
 
 
 def half_open(wired: Wired, seconds: float) -> None:
-    """The network has forgotten the worker's connections, without a word to either end."""
-    before = len(_complaints(wired.site))
-    wired.wire.strand()
-    wired.noticed(before)
-    last(seconds)
+    """The network has forgotten the workers' connections, without a word to either end."""
+    with wired.until_noticed(seconds):
+        wired.wire.strand()
+
+
+def paused(wired: Wired, seconds: float) -> None:
+    """CLIENT PAUSE: the server takes commands and does none."""
+    with wired.site.server.client() as client:
+        with wired.until_noticed(seconds):
+            client.client_pause(120_000)
+        client.client_unpause()
+
+
+# -- it hangs up
 
 
 def cut(wired: Wired, seconds: float) -> None:
     """CLIENT KILL of every connection, ten times over."""
     with wired.site.server.client() as client:
         for _ in range(10):
-            wired.site.enqueue(5)
-            client.client_kill_filter(_type="normal", skipme=True)
-            client.client_kill_filter(_type="pubsub", skipme=True)
+            wired.site.enqueue(6)
+            _cut_all(client)
     last(seconds)
 
 
-def paused(wired: Wired, seconds: float) -> None:
-    """CLIENT PAUSE: the server takes commands and does none."""
-    before = len(_complaints(wired.site))
-    with wired.site.server.client() as client:
-        client.client_pause(10_000 + int(seconds * 1000))
-        wired.noticed(before)
-        last(seconds)
-        client.client_unpause()
-
-
 def crowded(wired: Wired, seconds: float) -> None:
-    """`maxclients` is reached just when the worker must connect again."""
-    before = len(_complaints(wired.site))
+    """`maxclients` is reached just when the workers must connect again."""
     with wired.site.server.client() as client:
         usual = client.config_get("maxclients")["maxclients"]
-        client.config_set("maxclients", 1)
-        client.client_kill_filter(_type="normal", skipme=True)
-        client.client_kill_filter(_type="pubsub", skipme=True)
-        wired.noticed(before)
-        last(seconds)
+        with wired.until_noticed(seconds):
+            client.config_set("maxclients", 1)
+            _cut_all(client)
         client.config_set("maxclients", usual)
 
 
 def idle(wired: Wired, seconds: float) -> None:
-    """`timeout 1`: the server closes what rests (F43)."""
+    """`timeout 1`: the server closes what rests, again and again (F43)."""
     with wired.site.server.client() as client:
         client.config_set("timeout", 1)
-        wait_until(
-            lambda: not [each for each in client.client_list() if each["name"] == "smsq" and int(each["idle"]) > 1],
-            what="what rested is closed",
-        )
-        wired.site.enqueue(5)
-        last(seconds)
-        wired.site.enqueue(5)
+        for _ in range(1 + int(seconds) // 3):
+            wired.site.enqueue(6)
+            there = _connections(client)
+            wait_until(lambda: _connections(client) != there, what="something that rested is closed")  # noqa: B023
         client.config_set("timeout", 0)
+
+
+def _connections(client: "redis.Redis") -> set[str]:
+    return {each["id"] for each in client.client_list() if each["name"].startswith("smsq")}
+
+
+def _cut_all(client: "redis.Redis") -> None:
+    for kind in ("normal", "pubsub"):
+        client.client_kill_filter(_type=kind, skipme=True)
+
+
+# -- it refuses (F24): an error reply to whatever is asked, on every connection
+
+
+def unwritable(wired: Wired, seconds: float) -> None:
+    """MISCONF: a snapshot couldn't be written, so no write is accepted. Its folder has gone."""
+    with wired.site.server.client() as client, tempfile.TemporaryDirectory() as folder:
+        doomed = Path(folder) / "gone"
+        doomed.mkdir()
+        client.config_set("dir", str(doomed))
+        doomed.rmdir()
+        with wired.until_noticed(seconds):
+            client.config_set("save", "3600 1")
+            client.bgsave()
+            wait_until(lambda: client.info("persistence")["rdb_last_bgsave_status"] == "err", what="the save fails")
+        client.config_set("dir", str(wired.site.server.folder))
+        client.config_set("save", "")
+
+
+def demoted(wired: Wired, seconds: float) -> None:
+    """READONLY: it is made a replica, of a master that isn't there, and then a master again."""
+    with wired.site.server.client() as client:
+        with wired.until_noticed(seconds):
+            client.replicaof("127.0.0.1", str(free_port()))
+        client.replicaof("NO", "ONE")
+
+
+def locked(wired: Wired, seconds: float) -> None:
+    """NOAUTH: it wants a password of everyone who connects."""
+    with wired.site.server.client() as client:
+        with wired.until_noticed(seconds):
+            client.config_set("requirepass", "of nobody")
+            _cut_all(client)
+        client.config_set("requirepass", "")
+
+
+def forbidden(wired: Wired, seconds: float) -> None:
+    """NOPERM: every command is forbidden."""
+    with wired.site.server.client() as client:
+        client.execute_command("ACL", "SETUSER", "admin", "on", "nopass", "+@all")
+        client.execute_command("AUTH", "admin", "any")
+        with wired.until_noticed(seconds):
+            client.execute_command("ACL", "SETUSER", "default", "-@all")
+        client.execute_command("ACL", "SETUSER", "default", "+@all")
+
+
+def busy(wired: Wired, seconds: float) -> None:
+    """BUSY: somebody's script never ends."""
+
+    def run_away() -> None:
+        with wired.site.server.client() as own, contextlib.suppress(ResponseError):
+            own.connection_pool.connection_kwargs["socket_timeout"] = None
+            own.eval("while true do end", 0)
+
+    with wired.site.server.client() as client:
+        client.config_set("busy-reply-threshold", 50)
+        runaway = threading.Thread(target=run_away)
+        with wired.until_noticed(seconds):
+            runaway.start()
+        client.script_kill()
+        runaway.join()
+
+
+# -- it forgets
 
 
 def flushed(wired: Wired, seconds: float) -> None:
     """SCRIPT FLUSH: the server has forgotten every script."""
     with wired.site.server.client() as client:
         for _ in range(10):
-            wired.site.enqueue(2)
+            wired.site.enqueue(3)
             client.script_flush()
     last(seconds)
 
 
-Fault = Callable[[Wired, float], None]
+def unbound(wired: Wired, seconds: float) -> None:
+    """Somebody deletes kombu's bindings (F42)."""
+    with wired.site.server.client() as client:
+        assert client.delete(*client.keys("_kombu.binding.*"))
+        wired.site.enqueue(6)
+    last(seconds)

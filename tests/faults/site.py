@@ -2,20 +2,24 @@
 
 import itertools
 import threading
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from kombu import pools
 
 from smsq import Job, QueueUnavailable, Settings, Sms, SmsQueue
+from smsq.lanes import Lane
 from smsq.states import State
 from tests.soak.store import lasting_port
-from tests.support.monitor import Events, command, monitor_app
+from tests.support.monitor import Events, monitor_app
 from tests.support.sandbox import Sandbox, ordinary
 from tests.support.server import Server
 from tests.support.waiting import wait_until
 from tests.support.worker import Worker, environment
+
+if TYPE_CHECKING:
+    from celery import Celery
 
 #: The gateway's bounds are the sandbox's, so that what a restart has made doubtful is settled within seconds.
 SETTLES_SOON = {
@@ -27,8 +31,12 @@ SETTLES_SOON = {
     "SMSQ_LEASE": "6",
     "SMSQ_RESERVATION": "4",  # what a take costs whose answer is lost: the network may deliver one after its time
 }
-#: What the worker's pool is called on its command line.
-POOLS = {"loop": (), "threads": ("-P", "threads", "-c", "20"), "prefork": ("-P", "prefork", "-c", "4")}
+#: A worker for each pool, by the lane that is its own; fewer slots than a burst of jobs, so that some wait.
+POOLS: dict[Lane, tuple[str, ...]] = {
+    "urgent": ("-c", "10"),
+    "normal": ("-P", "threads", "-c", "10"),
+    "bulk": ("-P", "prefork", "-c", "4"),
+}
 _OTHERS = ordinary(9_999_999)
 
 
@@ -56,14 +64,27 @@ class Site:
         sandbox: The gateway.
         folder: For the workers' logs.
         url: Where workers find Redis, if not at the server itself.
+        producers: Where producers do.
+        lanes: Jobs are enqueued on these in turn.
     """
 
-    def __init__(self, server: Server, sandbox: Sandbox, folder: Path, *, url: str | None = None) -> None:
+    def __init__(
+        self,
+        server: Server,
+        sandbox: Sandbox,
+        folder: Path,
+        *,
+        url: str | None = None,
+        producers: str | None = None,
+        lanes: Sequence[Lane] = ("normal",),
+    ) -> None:
         self.server = server
         self.sandbox = sandbox
         self.url = url or server.url
+        self.lanes = lanes
         self.workers: list[Worker] = []
-        self.queue = SmsQueue(server.url, settings=Settings.load(redis_url=server.url))
+        producers = producers or server.url
+        self.queue = SmsQueue(producers, settings=Settings.load(redis_url=producers))
         self._numbers = itertools.count()
         self._book: dict[str, str] = {}  # job id -> number
         self._folder = folder
@@ -77,7 +98,8 @@ class Site:
             settings: Variables of its environment, on top of ours.
         """
         env = environment(self.url, self.sandbox.url, **{**SETTLES_SOON, **settings})
-        self.workers.append(Worker(self._folder / f"worker{len(self.workers)}.log", env, "-E", *arguments))
+        name = f"worker{len(self.workers)}"
+        self.workers.append(Worker(self._folder / f"{name}.log", env, "-E", "-n", f"{name}@site", *arguments))
         return self.workers[-1].wait_ready() if ready else self.workers[-1]
 
     # -- producing
@@ -88,14 +110,16 @@ class Site:
         Returns:
             The jobs' ids.
         """
-        jobs = {self._accepted(number): number for number in map(ordinary, itertools.islice(self._numbers, count))}
+        jobs = {self._accepted(number): ordinary(number) for number in itertools.islice(self._numbers, count)}
         self._book |= jobs
         return list(jobs)
 
-    def _accepted(self, number: str) -> str:
+    def _accepted(self, number: int) -> str:
+        sms, lane = Sms(recipient=ordinary(number), text="Привет"), self.lanes[number % len(self.lanes)]
+
         def job_id() -> str:
             try:
-                return self.queue.enqueue(Sms(recipient=number, text="Привет"), idempotency_key=number).id
+                return self.queue.enqueue(sms, lane=lane, idempotency_key=sms.recipient).id
             except QueueUnavailable:
                 return ""
 
@@ -137,21 +161,20 @@ class Site:
         """Forgets the jobs so far, as the sandbox does when it is emptied."""
         self._book.clear()
 
-    # -- three observations of a worker that consumes (F26)
+    # -- three observations of workers that consume (F26)
 
     def check_consumes(self) -> None:
-        """A new job is sent within ten seconds, a remote command is answered, and monitors see the worker."""
-        (job_id,) = self.enqueue(1)
-        job = self.queue.wait(job_id, 10)
-        assert job
-        assert job.state is State.SENT, "jobs flow within ten seconds"
+        """New jobs are sent within ten seconds, remote commands are answered, and monitors see each worker."""
+        for job_id in self.enqueue(len(self.lanes)):
+            job = self.queue.wait(job_id, 10)
+            assert job
+            assert job.state is State.SENT, "jobs flow within ten seconds"
+        names = {f"worker{number}@site" for number in range(len(self.workers))}
         app = monitor_app(self.server.url)
         try:
-            assert command(app, "ping") == {"ok": "pong"}
+            wait_until(lambda: _answering(app, len(names)) == names, what="each answers a remote command")
             with Events(app) as events:  # asks for heartbeats until one arrives
-                wait_until(
-                    lambda: [each for each in events.seen if each["type"] == "worker-heartbeat"], what="it is seen"
-                )
+                wait_until(lambda: _heard(events) == names, what="each is seen by monitors")
         finally:
             app.close()
             pools.reset()  # kombu keeps the monitor's connections for the next one, and a fault may cut them
@@ -167,9 +190,12 @@ class Site:
             worker.kill()
 
 
-def reasons(lines: Iterable[dict[str, Any]]) -> set[str]:
-    """Returns the reasons that log lines give."""
-    return {str(line["reason"]) for line in lines}
+def _answering(app: "Celery", count: int) -> set[str]:
+    return {name for answer in app.control.ping(timeout=2.0, limit=count) for name in answer}
+
+
+def _heard(events: Events) -> set[str]:
+    return {str(event["hostname"]) for event in events.seen if event["type"] == "worker-heartbeat"}
 
 
 def last(seconds: float) -> None:
