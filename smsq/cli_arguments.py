@@ -7,6 +7,7 @@ from typing import Final, NoReturn
 from zoneinfo import ZoneInfo
 
 from smsq.errors import InvalidSms
+from smsq.privacy import redact
 
 
 class UsageError(Exception):
@@ -42,6 +43,8 @@ _SECONDS_IN: Final = {"": 1, "s": 1, "m": 60, "h": 3600}
 _TIME_SPAN: Final = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)([smh]?)")
 _DATE_AND_TIME: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}.*")
 _GATEWAY_ID: Final = re.compile(r"[1-9][0-9]{0,18}")
+_NUMBER: Final = re.compile(r"[1-9][0-9]{0,8}")
+_LONGEST_LINE: Final = 200
 
 
 def seconds(word: str) -> float:
@@ -99,6 +102,28 @@ def identifier(word: str) -> str:
     except UnicodeEncodeError:
         raise argparse.ArgumentTypeError("isn't UTF-8") from None
     return word
+
+
+def number(word: str) -> int:
+    """Reads how many results are wanted.
+
+    Raises:
+        ArgumentTypeError: It isn't a whole number above 0 of nine digits at most.
+    """
+    if not _NUMBER.fullmatch(word):
+        raise argparse.ArgumentTypeError("must be a whole number above 0")
+    return int(word)
+
+
+def one_line_text(word: str) -> str:
+    """Reads a reason that operators give. It is shown in lists and logs, so numbers as long as phones' are masked.
+
+    Raises:
+        ArgumentTypeError: It isn't one line of 1 to 200 characters.
+    """
+    if not (1 <= len(word) <= _LONGEST_LINE and word.isprintable() and word.strip()):
+        raise argparse.ArgumentTypeError(f"must be one line of 1 to {_LONGEST_LINE} characters")
+    return redact(word.strip())
 
 
 def standard_input() -> str:

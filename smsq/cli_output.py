@@ -157,6 +157,11 @@ def print_rows(rows: Mapping[str, object]) -> None:
     print("\n".join(lines), flush=True)
 
 
+def print_line(line: str) -> None:
+    """Prints one line for people."""
+    print(_steers_nothing(line), flush=True)
+
+
 def complain(line: str) -> None:
     """Prints one line to standard error."""
     print(one_line(line), file=sys.stderr, flush=True)
@@ -164,7 +169,11 @@ def complain(line: str) -> None:
 
 def one_line(words: str) -> str:
     """Returns the same words on one line, without characters that would steer a terminal: some come from outside."""
-    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in " ".join(words.split()))
+    return _steers_nothing(" ".join(words.split()))
+
+
+def _steers_nothing(words: str) -> str:
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in words)
 
 
 def print_anything() -> None:

@@ -10,7 +10,7 @@ calls to the gateway · ``took`` ms of the last one, from begin to settle · ``a
 (`_asking.lua`) · ``losses`` workers that died holding it · ``twin`` hash of number and text · ``log`` its
 timeline, if anything was out of the ordinary · ``error`` JSON · ``code`` the gateway's · ``message_id``
 ``campaign_id`` ``campaign_status`` ``recipient`` once sent · ``done`` when it ended (ms) · ``waiters`` how many block
-on its end · ``asked`` how often it was accepted again
+on its end · ``asked`` how often it was accepted again · ``retried`` the last nonce of an operator's retry
 """
 
 import json

@@ -45,7 +45,10 @@ local function holder(job, s)
   local function add(name, value) extra[#extra + 1] = name; extra[#extra + 1] = value end
   if s.error then add('error', s.error) end
   if s.code then add('code', s.code) end
-  if s.calls > 0 then note(job, now, s.to == 'sending' and 'unsettled' or s.to, s.reason) end
+  if s.calls > 0 then
+    note(job, now, s.to == 'sending' and 'unsettled' or s.to,
+         string.format('calls=%d took=%d %s', s.calls, s.took, s.reason or ''))
+  end
   if s.resends then
     unsettle(job, now - s.ago, now)
     add('on_unknown', 'resent')

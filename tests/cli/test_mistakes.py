@@ -7,6 +7,7 @@ import pytest
 from tests.cli.conftest import NUMBER, TEXT, Command
 from tests.support.server import Server
 
+COMMANDS = "send, status, find, cancel, queues, pause, resume, failed, unknown, why, parked"
 SEND_HELP = " (see smsq send --help)"
 SPAN = "must be a number of seconds, or one with its unit such as 90s, 3m or 2h" + SEND_HELP
 MOMENT = (
@@ -29,10 +30,8 @@ def test_no_command(offline: Command) -> None:
         offline,
         {
             (): "the following arguments are required: COMMAND (see smsq --help)",
-            (NUMBER, TEXT): "COMMAND: invalid choice, must be one of send, status, find, cancel (see smsq --help)",
-            (f"{NUMBER}' (choose from x)",): (
-                "COMMAND: invalid choice, must be one of send, status, find, cancel (see smsq --help)"
-            ),
+            (NUMBER, TEXT): f"COMMAND: invalid choice, must be one of {COMMANDS} (see smsq --help)",
+            (f"{NUMBER}' (choose from x)",): f"COMMAND: invalid choice, must be one of {COMMANDS} (see smsq --help)",
             ("--vers",): "the following arguments are required: COMMAND (see smsq --help)",
         },
     )

@@ -9,6 +9,7 @@ import pytest
 
 from smsq import SmsQueue
 from tests.cli.conftest import NUMBER, TEXT, Command
+from tests.cli.test_mistakes import COMMANDS
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 def test_help(offline: Command) -> None:
     """Each command explains itself and the exit codes, on standard output."""
-    commands = ["send", "status", "find", "cancel"]
+    commands = COMMANDS.split(", ")
     whole, *each = offline.each([("--help",), *((name, "--help") for name in commands)])
     assert all(name in whole.out for name in commands)
     for ended in (whole, *each):

@@ -17,13 +17,13 @@ from smsq.connection import SyncRunner
 from smsq.durability import Durability
 from smsq.job import RECORD_VERSION
 from smsq.lanes import LANES
-from smsq.ledger import BEGIN_WORDS, CANCEL_WORDS, SETTLE_WORDS, NewJob, Options, Settlement
+from smsq.ledger import BEGIN_WORDS, CANCEL_WORDS, MARK_WORDS, RETRY_WORDS, SETTLE_WORDS, NewJob, Options, Settlement
 from smsq.ledger.asking import ANSWER_WORDS
 from smsq.scripts import script
 from smsq.settings import Settings
 from smsq.sms import Sms
 from smsq.states import State
-from tests.ledger.actor import APART, NONCE, POLICY, SETTLING, Actor, message, outcome, told
+from tests.ledger.actor import APART, IDS, NONCE, POLICY, RETENTION, SETTLING, Actor, message, outcome, told
 from tests.ledger.snapshot import JOB_ID
 from tests.support.server import Server
 
@@ -31,7 +31,7 @@ FOLDER = files("smsq") / "lua"
 NAMES = sorted(each.name.removesuffix(".lua") for each in FOLDER.iterdir() if not each.name.startswith("_"))
 #: What adds something that must be kept is refused when memory is full. All else lets a full server drain.
 REFUSED_WHEN_FULL = {"enqueue", "watch"}
-READS_ONLY = {"batch", "lookup"}
+READS_ONLY = {"batch", "lookup", "overview", "ended", "story", "parked"}
 
 
 def contract(name: str, start: str, end: str) -> str:
@@ -64,8 +64,11 @@ def test_each_script_has_its_contract_and_its_function(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "words"),
-    [("begin", BEGIN_WORDS), ("settle", SETTLE_WORDS), ("cancel", CANCEL_WORDS), ("answer", ANSWER_WORDS)],
-)
+    [
+        ("begin", BEGIN_WORDS), ("settle", SETTLE_WORDS), ("cancel", CANCEL_WORDS), ("answer", ANSWER_WORDS),
+        ("retry", RETRY_WORDS), ("mark_sent", MARK_WORDS),
+    ],
+)  # fmt: skip
 def test_the_contract_names_the_words_that_python_knows(name: str, words: frozenset[str]) -> None:
     """No answer is written down on one side only."""
     assert set(re.findall(r"'([a-z]+)'", contract(name, "Returns", "Keeps"))) == words
@@ -151,11 +154,57 @@ def hear_cancel(act: Actor) -> set[str]:
     return {act.cancel(job_id) for job_id in ids}
 
 
+def hear_retry(act: Actor) -> set[str]:
+    """Retries one job for each word that it can answer with."""
+    ids = {
+        "queued": act.in_state(State.FAILED),
+        "asking": act.in_state(State.FAILED),
+        "expired": act.in_state(State.FAILED),
+        "cancelled": act.in_state(State.FAILED, batch_id="b"),
+        "other": act.in_state(State.SENT),
+        "gone": act.new_id(),
+        "malformed": act.in_state(State.FAILED),
+        "newer": act.in_state(State.FAILED),
+    }
+    act.run(ledger.cancel_batch("b"))
+    changes = {"asking": ("epoch", "1"), "expired": ("expires", "1"), "malformed": ("at", "abc"), "newer": ("v", "9")}
+    for word, (field, value) in changes.items():
+        act.client.hset(keys.job(ids[word]), field, value)
+    words = act.run(ledger.retry(list(ids.values()), "failed", "n"))
+    heard = dict(zip(ids, map(str, words), strict=True))
+    assert heard == {word: word for word in ids}
+    return set(heard)
+
+
+def hear_mark_sent(act: Actor) -> set[str]:
+    """Marks one job as sent for each word that it can come to."""
+    ids = {
+        "owned": act.in_state(State.UNKNOWN),
+        "other": act.in_state(State.FAILED),
+        "gone": act.new_id(),
+        "malformed": act.in_state(State.UNKNOWN),
+        "newer": act.in_state(State.UNKNOWN),
+        "sent": act.in_state(State.UNKNOWN),
+    }
+    act.in_state(State.SENT)
+    act.client.hset(keys.job(ids["malformed"]), "at", "abc")
+    act.client.hset(keys.job(ids["newer"]), "v", RECORD_VERSION + 1)
+    message_ids = dict.fromkeys(ids, 77) | {"owned": IDS[0]}
+    heard = {
+        word: act.run(
+            ledger.mark_sent(job_id, message_id=message_ids[word], campaign_id=1, status=2, retention=RETENTION)
+        ).word
+        for word, job_id in ids.items()
+    }
+    assert heard == {word: word for word in ids}
+    return set(heard)
+
+
 @pytest.mark.parametrize(
     ("hear", "words"),
     [
         (hear_begin, BEGIN_WORDS), (hear_settle, SETTLE_WORDS), (hear_cancel, CANCEL_WORDS),
-        (hear_answer, ANSWER_WORDS),
+        (hear_answer, ANSWER_WORDS), (hear_retry, RETRY_WORDS), (hear_mark_sent, MARK_WORDS),
     ],
 )  # fmt: skip
 def test_every_word_is_heard(act: Actor, hear: Callable[[Actor], set[str]], words: frozenset[str]) -> None:

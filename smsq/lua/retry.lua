@@ -1,0 +1,73 @@
+#!lua flags=no-cluster,allow-oom
+-- Calls again for jobs that failed, or are unknown: an operator's word. It ends no doubt (rule 18): a job of which Redis
+-- may have forgotten a call is asked about first. Of an unknown job the person decides that it is called again; but
+-- whether it was called before stays open, for all that a later try says of itself (rule 15), for who cancels it (rule
+-- 22) and for other jobs of its number and text (rule 16).
+--
+-- Nothing is final about it any more: record, idempotency key and batch lose their TTL (rule 21). Its attempts stay
+-- counted; workers that died during its call are forgiven.
+--
+-- ARGV  nonce of this retry, 'failed' or 'unknown', id...
+-- Returns for each id one of
+--   'queued'    it is on its lane again, now or by an earlier run of the same
+--   'asking'    the gateway is asked about it first
+--   'expired' 'cancelled'   its time is over, or its batch was cancelled; nothing changed
+--   'other'     it is in another state; nothing changed
+--   'gone' 'malformed' 'newer'   there is no record, or none that can be used; nothing changed
+-- Keeps rule 1: a final job is in neither, and goes on its lane once, or in `due`.
+local nonce, from = ARGV[1], ARGV[2]
+local now = NOW
+local SEARCHED = 10000   -- ids of a lane, for one that has stayed there; `take` drops what is there twice (rule 2)
+
+local function reopen(job)
+  local key = job_key(job.id)
+  redis.call('PERSIST', key)
+  if job.key then
+    local owned = redis.pcall('GET', 'smsq:key:' .. job.key)
+    if type(owned) == 'string' and owned:match('^%S+') == job.id then redis.call('PERSIST', 'smsq:key:' .. job.key) end
+  end
+  if job.batch ~= '' then redis.call('PERSIST', batch_key(job.batch)) end
+  if job.twin then redis.call('SADD', ours('smsq:twins:' .. job.twin, 'set'), job.id) end
+  redis.pcall('ZREM', ENDED .. from, job.id)
+  redis.pcall('HDEL', 'smsq:parked', job.id)
+  redis.call('HDEL', key, 'done', 'losses')
+  redis.call('HSET', key, 'retried', nonce)
+  job.losses = 0
+end
+
+local function retry(id)
+  local job, why = read(id)
+  if why then return why end
+  local done, retried = unpack(redis.call('HMGET', job_key(id), 'done', 'retried'))
+  if retried == nonce then
+    redis.call('HSET', job_key(id), 'retried', nonce)   -- something for a WAIT to confirm
+    return job.asking and 'asking' or 'queued'
+  end
+  if job.state ~= from then return 'other' end
+  if redis.call('HEXISTS', job_key(id), 'm0') == 0 then return 'malformed' end
+  local how = ended(job, now)
+  if how then return how end
+  local waiting = ours('smsq:lane:' .. job.lane .. ':' .. job.batch, 'list')
+  reopen(job)
+  if job.doubt then
+    note(job, now, 'retried', 'asked about first: Redis may have forgotten a call')
+    start_asking(job, now, job.at, now, 'queued')
+    return 'asking'
+  end
+  note(job, now, 'retried', 'it was ' .. from)
+  if from == 'unknown' then
+    unsettle(job, job.at, tonumber(done) or now)
+    save_ask(job)
+  end
+  set_state(job, 'queued', now)
+  if redis.call('LPOS', waiting, id, 'MAXLEN', SEARCHED) then
+    ring(job.lane)
+  else
+    to_lane(job.lane, job.batch, {id})
+  end
+  return 'queued'
+end
+
+local answers = {}
+for i = 3, #ARGV do answers[#answers + 1] = retry(ARGV[i]) end
+return answers

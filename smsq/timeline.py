@@ -1,0 +1,155 @@
+"""What `smsq why` shows: a job's life, of its record and the lines that the scripts have noted in it.
+
+Only what was out of the ordinary is noted (`note` in `_record.lua`): a job that was sent at the first try has no lines,
+and its one attempt is told by its fields. Nothing here holds a number, a text or a key.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from smsq.ledger import Story
+from smsq.overview import Overview, iso
+from smsq.states import State
+
+_LINE: Final = re.compile(r"([0-9]{1,15}) (\w+) ?(.*)")
+_ATTEMPT: Final = re.compile(r"calls=([0-9]+) took=([0-9]+) ?(.*)")
+#: What a job waits for after each of these.
+_WAITED_FOR: Final = {"accepted": "a worker", "scheduled": "its moment", "retrying": "its next try"}
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened to a job.
+
+    Attributes:
+        at: When, or when it was over; ms of Redis's time.
+        name: What: ``accepted``, ``attempt``, ``asked``, a final state, ….
+        detail: In a few words.
+        calls: With an attempt: calls to the gateway, several if it was tried again in place; None if nobody knows.
+        took: With an attempt: ms from its begin to its outcome.
+        waited: With an attempt: ms from what happened before it to its begin.
+        waited_for: What for.
+    """
+
+    at: int
+    name: str
+    detail: str = ""
+    calls: int | None = None
+    took: int | None = None
+    waited: int | None = None
+    waited_for: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns the event as JSON types."""
+        attempt = {"calls": self.calls, "tookMs": self.took, "waitedMs": self.waited, "waitedFor": self.waited_for}
+        return {"at": iso(self.at), "event": self.name, "detail": self.detail} | (
+            attempt if self.name == "attempt" else {}
+        )
+
+
+def events_of(story: Story) -> list[Event]:
+    """Returns what happened to a job, in order."""
+    events = [Event(_accepted(story), "accepted", _where(story))]
+    for event in _noted(story):
+        events.append(_with_wait(event, events[-1]))
+    if (last := _unnoted_attempt(story, events)) is not None:
+        events.append(_with_wait(last, events[-1]))
+    if story.job.state.final:
+        events.append(Event(_done(story), str(story.job.state), _outcome(story)))
+    return events
+
+
+def waits_for(story: Story, overview: Overview) -> str | None:
+    """Returns what a job waits for now, in a few words; None if it has ended.
+
+    Args:
+        story: The job's.
+        overview: The ledger's, read at about the same time.
+    """
+    job, due = story.job, iso(story.due)
+    asking = '"from"' in story.record.get("ask", "")
+    match job.state:
+        case State.SCHEDULED:
+            return f"its moment, {due}"
+        case State.RETRYING:
+            return f"its next try, {due}"
+        case State.SENDING if asking:
+            return f"an answer of the gateway about its call; the next question is due {due}"
+        case State.SENDING:
+            return f"the end of its call; asked about if nothing is heard until {due}"
+        case State.QUEUED if story.due is not None:
+            return f"the worker that took it to begin; another may from {due}"
+        case State.QUEUED:
+            return "; ".join(_held_back(story, overview)) or "its turn on the lane"
+    return None
+
+
+def _held_back(story: Story, overview: Overview) -> Iterator[str]:
+    """What keeps a job on its lane; nothing if it is other jobs alone."""
+    lane = story.job.lane
+    if pause := overview.pause_of(lane):
+        yield f"operators to resume {pause.lane if pause.lane != 'all' else 'all lanes'} ({pause.reason})"
+    if overview.circuit:
+        yield f"the gateway to be well again ({overview.circuit.reason})"
+    serving = [each for each in overview.live if lane in each.said.get("lanes", [lane])]
+    if not serving:
+        yield f"a worker: none that is live takes {lane} jobs"
+    elif all(each.gate for each in serving):
+        yield f"the account to be accepted again ({serving[0].gate.reason if serving[0].gate else ''})"
+    if overview.pace:
+        yield f"the common pace ({overview.pace['reason']})"
+    if story.doubt:
+        yield "then the gateway is asked first: Redis may have forgotten a call"
+
+
+def _accepted(story: Story) -> int:
+    return round(story.job.accepted_at.timestamp() * 1000)
+
+
+def _done(story: Story) -> int:
+    done = story.job.done_at
+    return round(done.timestamp() * 1000) if done else story.now
+
+
+def _where(story: Story) -> str:
+    batch = story.job.batch_id
+    return f"lane {story.job.lane}" + (f", batch {batch}" if batch else "")
+
+
+def _noted(story: Story) -> Iterator[Event]:
+    for line in story.record.get("log", "").splitlines():
+        if found := _LINE.fullmatch(line):
+            at, name, detail = int(found[1]), found[2], found[3]
+            if attempt := _ATTEMPT.fullmatch(detail):
+                outcome = f"{name}: {attempt[3]}" if attempt[3] else name
+                yield Event(at, "attempt", outcome, int(attempt[1]), int(attempt[2]))
+            else:
+                yield Event(at, name, detail)
+
+
+def _unnoted_attempt(story: Story, events: list[Event]) -> Event | None:
+    """The attempt by which a job was sent: it is in the record's fields alone."""
+    took = story.record.get("took", "")
+    if story.job.state is not State.SENT or not took.isdigit() or events[-1].name in ("found", "marked"):
+        return None
+    before = sum(each.calls or 0 for each in events) + sum(each.name == "lost" for each in events)
+    calls = story.job.attempts - before
+    return Event(_done(story), "attempt", "sent", calls if calls > 0 else None, int(took))
+
+
+def _with_wait(event: Event, before: Event) -> Event:
+    if event.name != "attempt" or event.took is None:
+        return event
+    waited_for = _WAITED_FOR.get(
+        before.detail.partition(":")[0] if before.name == "attempt" else before.name, "its turn"
+    )
+    return replace(event, waited=max(0, event.at - event.took - before.at), waited_for=waited_for)
+
+
+def _outcome(story: Story) -> str:
+    job = story.job
+    if job.state is State.SENT:
+        return f"messageId {job.message_id}, campaignId {job.campaign_id}"
+    return str(job.error) if job.error else ""
