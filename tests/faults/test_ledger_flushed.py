@@ -1,0 +1,30 @@
+"""Somebody empties Redis under workers whose calls are out (F19)."""
+
+from tests.faults.conftest import MakeSite
+from tests.support.waiting import wait_until
+
+CALLS = 20
+
+
+def test_workers_outlive_an_emptied_ledger(site: MakeSite) -> None:
+    """F19: twenty outcomes have no record any more: each is logged with its ids, none made up, and new jobs flow."""
+    here = site()
+    worker = here.start("-c", str(CALLS))
+    here.sandbox.post("/sandbox/latency", seconds=2)
+    jobs = here.enqueue(CALLS)
+    here.calls_are_out(CALLS)
+    with here.server.client() as client:
+        client.flushall()
+        wait_until(lambda: len(worker.lines("job.settled_by_another")) == CALLS, what="a line for each")
+        assert not client.keys("smsq:job:*")
+        assert not client.zcard("smsq:due")
+    lines = worker.lines("job.settled_by_another")
+    assert {line["job_id"] for line in lines} == set(jobs)
+    assert {line["word"] for line in lines} == {"gone"}
+    assert sorted(line["ids"][0] for line in lines) == sorted(each["messageId"] for each in here.sandbox.messages())
+    here.sandbox.post("/sandbox/latency", seconds=0)
+    here.close_book()
+    here.check_consumes()
+    here.check_all_sent_once()
+    here.same_processes()
+    assert [here.queue.lookup(job_id) for job_id in jobs] == [None] * CALLS
