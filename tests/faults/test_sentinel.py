@@ -1,15 +1,19 @@
 """Sentinels lead everybody to the new master, and nobody back to the old one (F51)."""
 
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from smsq.states import State
 from tests.faults.sentinels import Watched
-from tests.faults.site import Site
+from tests.faults.site import Site, last
 from tests.support.sandbox import ROOT, Sandbox
+from tests.support.waiting import wait_until
 from tests.support.worker import environment
 
 RESULT = "import sys; from worker import app; print(app.AsyncResult(sys.argv[1]).get(timeout=20))"
@@ -56,3 +60,31 @@ def test_all_follow_to_the_new_master(site: Site, watched: Watched) -> None:
     site.same_processes()
     check_results(site, first)
     old.start()
+
+
+@pytest.mark.xfail(reason="idle connections lead back to the old master", strict=True)
+@pytest.mark.parametrize("seconds", [3, pytest.param(30, marks=[pytest.mark.long, pytest.mark.timeout(300)])])
+def test_nobody_writes_to_a_master_that_comes_back(site: Site, watched: Watched, seconds: int) -> None:
+    """F51: the master was frozen and thinks that it still is one: jobs are accepted, and sent, by the new one alone."""
+    old, new = watched.servers
+    site.start("-c", "10")
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(site.enqueue, [5] * 16))  # everybody has connections to the old one, and knows no other
+        watched.replica_has_all()
+        old.signal(signal.SIGSTOP)
+        burst = [pool.submit(site.enqueue, 5) for _ in range(4)]  # the other twelve connections rest meanwhile
+        wait_until(lambda: watched.master_is(new), what="the sentinels agree on the new master")
+        last(seconds)
+        old.signal(signal.SIGCONT)
+        with old.client() as client:
+            while client.info("replication")["role"] == "master":
+                for (job_id,) in pool.map(site.enqueue, [1] * 16):
+                    job = site.queue.wait(job_id, 5)
+                    assert job, "it was accepted by the old master, and is lost"
+                    assert job.state is State.SENT, "the worker is with the new one"
+        for each in burst:
+            each.result()
+    site.server = new
+    site.check_consumes()
+    site.check_all_sent_once()
+    site.same_processes()
