@@ -65,9 +65,7 @@ def _plan(given: argparse.Namespace) -> Plan:
         faults=given.faults or round(minutes * _FAULTS_PER_MINUTE),
         kinds=tuple(given.kinds or (mutant.faults if mutant else FAULTS)),
         seconds=minutes * 60,
-        durability=given.durability
-        or (mutant and mutant.durability)
-        or (Durability.DISK if given.seed % 2 else Durability.MEMORY),
+        durability=given.durability or (Durability.DISK if given.seed % 2 else Durability.MEMORY),
         tempo=LONG,
         pools=(mutant and mutant.pools) or _POOLS,
         mutant=given.mutant,

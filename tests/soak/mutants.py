@@ -15,7 +15,6 @@ from typing import Final
 from unittest.mock import patch
 
 from smsq import scripts
-from smsq.durability import Durability
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +46,6 @@ class Mutant:
         change: In Python, run in the worker before Celery starts.
         faults: Kinds of faults that the mechanism is there for.
         pools: The workers' pools, as Celery's options; empty for the soak's own.
-        durability: The `SMSQ_DURABILITY` under which it matters; None for any.
         settings: Of the workers, in which it matters.
         latency: Seconds that each answer of the gateway takes: so long are calls out.
     """
@@ -57,7 +55,6 @@ class Mutant:
     change: Callable[[], None] | None = None
     faults: tuple[str, ...] = ()
     pools: tuple[tuple[str, ...], ...] = ()
-    durability: Durability | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
     latency: float = 0.0
 
@@ -93,6 +90,9 @@ def _no_look_for_the_canary() -> None:
     patch.object(_Round, "_shows_canary", lambda *_: True).start()
 
 
+#: With half a second a call, jobs wait on their lanes when a copy of the ledger is made, and are called after that.
+_BACKLOG: Final = (("-c", "2"),) * 3
+
 MUTANTS: Final[Mapping[str, Mutant]] = {
     "fencing": Mutant(
         "begin doesn't look whether another worker has the job (rules 6, 7)",
@@ -106,7 +106,7 @@ MUTANTS: Final[Mapping[str, Mutant]] = {
         # Pools whose jobs wait in the worker before they are begun, for longer than they are reserved.
         faults=("freeze_worker",),
         latency=2.0,
-        pools=(("-P", "threads", "-c", "3"), ("-P", "prefork", "-c", "2"), ("-P", "threads", "-c", "3")),
+        pools=(("-P", "threads", "-c", "8"), ("-P", "prefork", "-c", "4"), ("-P", "threads", "-c", "8")),
     ),
     "lease": Mutant(
         "nobody looks in the last moment whether the lease still runs (rule 8)",
@@ -124,10 +124,10 @@ MUTANTS: Final[Mapping[str, Mutant]] = {
                 "if job and not FINAL[job.state] then\n    set_state(job, 'queued', NOW)\n",
             ),
         ),
-        # Calls that the shutdown doesn't wait for.
+        # Calls that last longer than the shutdown waits for them.
         faults=("rolling_restart",),
-        settings={"SMSQ_SHUTDOWN_GRACE": "0.5"},
-        latency=2.0,
+        settings={"SMSQ_SHUTDOWN_GRACE": "1"},
+        latency=2.5,
     ),
     "asking": Mutant(
         "a job whose worker died is called again, and the gateway isn't asked",
@@ -162,6 +162,8 @@ MUTANTS: Final[Mapping[str, Mutant]] = {
             ),
         ),
         faults=("restore_copy", "promote_replica"),
+        pools=_BACKLOG,
+        latency=0.5,
     ),
     "settling": Mutant(
         "the first absence is believed, while the call can still act (rule 13)",
@@ -177,6 +179,8 @@ MUTANTS: Final[Mapping[str, Mutant]] = {
         "what Redis may have forgotten is called without asking (rule 18)",
         lines=(Lines("begin", "    if job.doubt then", "    if false then"),),
         faults=("restore_copy", "promote_replica"),
+        pools=_BACKLOG,
+        latency=0.5,
     ),
     "keys": Mutant(
         "a key that comes again after Redis forgot it makes a new job, with no doubt about it (rule 21)",
@@ -188,8 +192,6 @@ MUTANTS: Final[Mapping[str, Mutant]] = {
             ),
         ),
         faults=("restore_copy", "promote_replica"),
-        # Many calls wait for the disk after they were written: those that are broken off come again.
-        durability=Durability.DISK,
     ),
     "holder": Mutant(
         "what anyone says of a call is believed, not only its holder (rule 11)",

@@ -51,7 +51,9 @@ class Producer:
         sets = [messages] if group.way == "many" else [[message] for message in messages]
         for each in sets:
             self._persist(group, each)
-            self._persist(group, [message for message in each if message.repeated])
+            if repeated := [message for message in each if message.repeated]:
+                time.sleep(group.repeat_after)
+                self._persist(group, repeated)
         if group.cancels_batch and group.batch:
             self._book.cancelling_batch(group.batch)
             try:
@@ -97,7 +99,8 @@ class Producer:
         await asyncio.gather(*(self._persist_async(group, self._traffic.message(number)) for number in numbers))
 
     async def _persist_async(self, group: Group, message: Message) -> None:
-        for _ in range(1 + message.repeated):
+        for again in range(1 + message.repeated):
+            await asyncio.sleep(again * group.repeat_after)
             job_id = await self._enqueue_async(group, message)
             while group.keyed and not job_id:
                 await asyncio.sleep(_PAUSE)

@@ -28,6 +28,7 @@ def message(
         delay=delay,
         on_unknown="resend" if resend else "ask",
         vanishing=False,
+        repeat_after=0.0,
     )
     return Message(7, "77010000007", "text", "key", repeated=False, cancel_after=None, refused=refused, group=group)
 

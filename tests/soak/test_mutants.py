@@ -29,7 +29,7 @@ def test_a_missing_mechanism_is_reported(name: str, tmp_path: Path) -> None:
             faults=16,
             kinds=mutant.faults,
             seconds=45,
-            durability=mutant.durability or Durability.MEMORY,
+            durability=Durability.MEMORY,
             tempo=LONG,
             pools=mutant.pools or _POOLS,
             mutant=name,

@@ -66,6 +66,7 @@ class Group:
         delay: Seconds from now to their `send_at`, or None.
         on_unknown: As for `enqueue`.
         vanishing: Whether the gateway takes none of them and doesn't say so; they have a time to expire.
+        repeat_after: Seconds after which those of them that are repeated are offered once more.
     """
 
     numbers: range
@@ -78,6 +79,7 @@ class Group:
     delay: float | None
     on_unknown: Literal["ask", "resend"]
     vanishing: bool
+    repeat_after: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +163,7 @@ class Traffic:
             delay=dice.choice((1.0, 3.0, 8.0)) if dice.random() < 0.08 else None,
             on_unknown="resend" if dice.random() < 0.02 else "ask",
             vanishing=vanishing,
+            repeat_after=dice.choice((0.0, 0.5, 3.0)),
         )
 
     @staticmethod
@@ -176,6 +179,7 @@ class Traffic:
             delay=None,
             on_unknown="ask",
             vanishing=False,
+            repeat_after=0.0,
         )
 
     def _recipient(self, dice: random.Random, number: int, *, vanishing: bool) -> tuple[str, bool]:
