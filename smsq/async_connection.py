@@ -18,6 +18,7 @@ from smsq.address import Address
 from smsq.connection import CONNECTIONS, OPTIONS, PAUSE, WAITERS
 from smsq.durability import Command, Durability, check_confirmed, commands, unavailable
 from smsq.scripts import Call, Known, ago, boot_time
+from smsq.sentinels import ASKING, Master
 
 T = TypeVar("T")
 _Connection = Connection | UnixDomainSocketConnection
@@ -36,6 +37,7 @@ class AsyncRunner:
         self.known = known or Known()
         self._idle: list[_Connection] = []
         self._loaded: set[str] = set()  # scripts that Redis has, for all we know
+        self._sentinels_say = Master()
         self._guard: AsyncGenerator[None, None] | None = None
         self._free = asyncio.Semaphore(CONNECTIONS)
         self._waiters = asyncio.Semaphore(WAITERS)
@@ -138,6 +140,8 @@ class AsyncRunner:
         await _acquire(slots, deadline)
         try:
             async with asyncio.timeout_at(deadline + margin):
+                if self.address.scheme == "sentinel" and self._idle:
+                    await self._follow()
                 connection = await self._take_idle() or await self._new()
                 # redis-py's own limits too: it may swallow the one cancellation that a time-out is.
                 left = deadline + margin - asyncio.get_running_loop().time()
@@ -156,10 +160,17 @@ class AsyncRunner:
         while self._idle:
             connection = self._idle.pop()
             reader = connection._reader  # noqa: SLF001 - can_read() would raise and cost a turn of the loop
-            if reader is not None and not reader.at_eof() and reader.exception() is None:
+            alive = reader is not None and not reader.at_eof() and reader.exception() is None
+            if alive and self._sentinels_say.has(connection):
                 return connection
             await _drop(connection)
         return None
+
+    async def _follow(self) -> None:
+        """Asks the sentinels again who is master, now and then."""
+        if self._sentinels_say.must_ask(asyncio.get_running_loop().time()):
+            with contextlib.suppress(MasterNotFoundError):
+                await self._master(ASKING)
 
     async def _new(self) -> _Connection:
         if self._guard is None:
@@ -174,21 +185,23 @@ class AsyncRunner:
         kind = SSLConnection if address.tls else Connection
         return kind(host=host, port=port, **options, **address.tls)
 
-    async def _master(self) -> tuple[str, int]:
-        """Asks the sentinels in turn; each gets a share of a second, so that one that is frozen doesn't use it up."""
+    async def _master(self, within: float = 1.0) -> tuple[str, int]:
+        """Asks the sentinels in turn; each gets a share of the time, so that one that is frozen doesn't use it up."""
         for host, port in self.address.hosts:
             options: dict[str, Any] = {**OPTIONS, **self.address.sentinel_auth, "retry": Retry(NoBackoff(), 0)}
             sentinel = Connection(host=host, port=port, **options)
             question: Command = ("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self.address.master_name)
             try:
-                async with asyncio.timeout(1.0 / len(self.address.hosts)):
+                async with asyncio.timeout(within / len(self.address.hosts)):
                     found = (await self._send(sentinel, [question]))[0]
             except _FAILURES:
                 continue
             finally:
                 await _drop(sentinel)
             if isinstance(found, list):
-                return found[0].decode(), int(found[1])
+                master = found[0].decode(), int(found[1])
+                self._sentinels_say.learn(master, asyncio.get_running_loop().time())
+                return master
         raise MasterNotFoundError(f"no sentinel knows the master {self.address.master_name!r}")
 
     async def _until_the_loop_ends(self) -> AsyncGenerator[None, None]:

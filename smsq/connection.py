@@ -1,5 +1,6 @@
 """Runs the ledger's scripts from threads: few connections, one deadline over everything, no library's own retries."""
 
+import contextlib
 import os
 import select
 import socket
@@ -18,6 +19,7 @@ from redis.sentinel import MasterNotFoundError
 from smsq.address import Address
 from smsq.durability import Command, Durability, check_confirmed, commands, unavailable
 from smsq.scripts import Call, Known, ago, boot_time
+from smsq.sentinels import ASKING, Master
 
 T = TypeVar("T")
 
@@ -122,6 +124,7 @@ class SyncRunner:
         self._pid = os.getpid()
         self._loaded: set[str] = set()  # scripts that Redis has, for all we know
         self._idle: list[_Connection] = []
+        self._sentinels_say = Master()
         self._free = threading.Semaphore(CONNECTIONS)
         self._waiters = threading.Semaphore(WAITERS)
 
@@ -233,6 +236,8 @@ class SyncRunner:
         if not slots.acquire(timeout=max(0.0, deadline - time.monotonic())):
             raise redis_errors.MaxConnectionsError
         try:
+            if self.address.scheme == "sentinel" and self._idle:
+                self._follow(deadline)
             connection = self._take_idle() or self._new(deadline)
             try:
                 yield connection
@@ -251,10 +256,17 @@ class SyncRunner:
             except IndexError:
                 return None
             sock = connection._sock  # noqa: SLF001 - can_read() would cost a select and may raise
-            if sock is not None and not _readable(sock):
+            if sock is not None and not _readable(sock) and self._sentinels_say.has(connection):
                 return connection
             connection.disconnect()
         return None
+
+    def _follow(self, deadline: float) -> None:
+        """Asks the sentinels again who is master, now and then."""
+        now = time.monotonic()
+        if self._sentinels_say.must_ask(now):
+            with contextlib.suppress(MasterNotFoundError):
+                self._master(min(deadline, now + ASKING))
 
     def _new(self, deadline: float) -> _Connection:
         address = self.address
@@ -281,7 +293,9 @@ class SyncRunner:
             finally:
                 sentinel.disconnect()
             if isinstance(found, list):
-                return found[0].decode(), int(found[1])
+                master = found[0].decode(), int(found[1])
+                self._sentinels_say.learn(master, time.monotonic())
+                return master
         raise MasterNotFoundError(f"no sentinel knows the master {self.address.master_name!r}")
 
     def close(self) -> None:

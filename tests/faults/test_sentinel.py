@@ -62,7 +62,6 @@ def test_all_follow_to_the_new_master(site: Site, watched: Watched) -> None:
     old.start()
 
 
-@pytest.mark.xfail(reason="idle connections lead back to the old master", strict=True)
 @pytest.mark.parametrize("seconds", [3, pytest.param(30, marks=[pytest.mark.long, pytest.mark.timeout(300)])])
 def test_nobody_writes_to_a_master_that_comes_back(site: Site, watched: Watched, seconds: int) -> None:
     """F51: the master was frozen and thinks that it still is one: jobs are accepted, and sent, by the new one alone."""
