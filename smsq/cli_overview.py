@@ -90,11 +90,14 @@ def _worker(worker: Worker, now: int) -> Iterator[str]:
 
 
 def _detail(event: Event) -> str:
-    if event.name != "attempt":
-        return event.detail
-    calls = {None: "", 1: "1 call, "}.get(event.calls, f"{event.calls} calls, ")
-    waited = f", after {_span(event.waited)} of waiting for {event.waited_for}" if event.waited else ""
-    return f"{event.detail} ({calls}{_span(event.took or 0)}{waited})"
+    added = []
+    if event.calls is not None:
+        added.append("1 call" if event.calls == 1 else f"{event.calls} calls")
+    if event.took is not None:
+        added.append(_span(event.took))
+    if event.waited:
+        added.append(f"after {_span(event.waited)} of waiting for {event.waited_for}")
+    return f"{event.detail} ({', '.join(added)})".strip() if added else event.detail
 
 
 def _span(milliseconds: int) -> str:

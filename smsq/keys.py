@@ -22,6 +22,7 @@ smsq:canary:next         str   the one that will be it: the same, and when it wa
 smsq:ended:<state>       zset  job id -> when it ended (ms), of those that are `failed` or `unknown`
 smsq:twins:<hash>        set   unsettled jobs of one number and text; only without tokens in campaign names
 smsq:pause               hash  lane or `all` -> "<ms> <reason>": operators hold it back
+smsq:pause:past          list  the last pauses that are over: "<until, ms> <lane or all> <since, ms> <reason>"
 smsq:gate:circuit        hash  the gateway fails, for all workers: `failures` in a row, and while it is closed `since`,
                                `reason`, `pause` (ms), `probe_at` (ms), `permit` (the probe's job id)
 smsq:gate:worker:<name>  hash  the gateway refuses one worker's account; the same fields

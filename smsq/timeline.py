@@ -9,14 +9,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from smsq.ledger import Story
+from smsq.ledger import Pause, Story
 from smsq.overview import Overview, iso
 from smsq.states import State
 
 _LINE: Final = re.compile(r"([0-9]{1,15}) (\w+) ?(.*)")
 _ATTEMPT: Final = re.compile(r"calls=([0-9]+) took=([0-9]+) ?(.*)")
-#: What a job waits for after each of these.
-_WAITED_FOR: Final = {"accepted": "a worker", "scheduled": "its moment", "retrying": "its next try"}
+#: What a job waits for after each of these; else, and when it was accepted, for its turn: its `send_at`, or a worker.
+_WAITED_FOR: Final = {"scheduled": "its moment", "retrying": "its next try"}
+#: What ends a wait for a call; unless it was one for an answer about a call.
+_ENDS_A_WAIT: Final = ("attempt", "expired", "cancelled")
+_ASKED: Final = ("asking", "asked")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +32,7 @@ class Event:
         detail: In a few words.
         calls: With an attempt: calls to the gateway, several if it was tried again in place; None if nobody knows.
         took: With an attempt: ms from its begin to its outcome.
-        waited: With an attempt: ms from what happened before it to its begin.
+        waited: With an attempt, and with an end without one: ms since what happened before.
         waited_for: What for.
     """
 
@@ -43,21 +46,24 @@ class Event:
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the event as JSON types."""
-        attempt = {"calls": self.calls, "tookMs": self.took, "waitedMs": self.waited, "waitedFor": self.waited_for}
-        return {"at": iso(self.at), "event": self.name, "detail": self.detail} | (
-            attempt if self.name == "attempt" else {}
-        )
+        found: dict[str, Any] = {"at": iso(self.at), "event": self.name, "detail": self.detail}
+        if self.name == "attempt":
+            found |= {"calls": self.calls, "tookMs": self.took}
+        if self.waited is not None:
+            found |= {"waitedMs": self.waited, "waitedFor": self.waited_for}
+        return found
 
 
 def events_of(story: Story) -> list[Event]:
     """Returns what happened to a job, in order."""
     events = [Event(_accepted(story), "accepted", _where(story))]
     for event in _noted(story):
-        events.append(_with_wait(event, events[-1]))
+        events.append(_with_wait(event, events[-1], story))
     if (last := _unnoted_attempt(story, events)) is not None:
-        events.append(_with_wait(last, events[-1]))
+        events.append(_with_wait(last, events[-1], story))
     if story.job.state.final:
-        events.append(Event(_done(story), str(story.job.state), _outcome(story)))
+        end = Event(_done(story), str(story.job.state), _outcome(story))
+        events.append(_with_wait(end, events[-1], story))
     return events
 
 
@@ -90,7 +96,7 @@ def _held_back(story: Story, overview: Overview) -> Iterator[str]:
     """What keeps a job on its lane; nothing if it is other jobs alone."""
     lane = story.job.lane
     if pause := overview.pause_of(lane):
-        yield f"operators to resume {pause.lane if pause.lane != 'all' else 'all lanes'} ({pause.reason})"
+        yield _resumed(pause)
     if overview.circuit:
         yield f"the gateway to be well again ({overview.circuit.reason})"
     serving = [each for each in overview.live if lane in each.said.get("lanes", [lane])]
@@ -139,13 +145,19 @@ def _unnoted_attempt(story: Story, events: list[Event]) -> Event | None:
     return Event(_done(story), "attempt", "sent", calls if calls > 0 else None, int(took))
 
 
-def _with_wait(event: Event, before: Event) -> Event:
-    if event.name != "attempt" or event.took is None:
+def _with_wait(event: Event, before: Event, story: Story) -> Event:
+    """Adds for how long a job had waited, and what for, to what ended its waiting."""
+    if event.name not in _ENDS_A_WAIT or before.name in _ASKED:
         return event
-    waited_for = _WAITED_FOR.get(
-        before.detail.partition(":")[0] if before.name == "attempt" else before.name, "its turn"
-    )
-    return replace(event, waited=max(0, event.at - event.took - before.at), waited_for=waited_for)
+    begin = event.at - (event.took or 0)
+    state = before.detail.partition(":")[0] if before.name == "attempt" else before.name
+    paused = [pause for until, pause in story.pauses if until > before.at and (pause.since or 0) < begin]
+    waited_for = _resumed(paused[0]) if paused else _WAITED_FOR.get(state, "its turn")
+    return replace(event, waited=max(0, begin - before.at), waited_for=waited_for)
+
+
+def _resumed(pause: Pause) -> str:
+    return f"operators to resume {pause.lane if pause.lane != 'all' else 'all lanes'} ({pause.reason})"
 
 
 def _outcome(story: Story) -> str:

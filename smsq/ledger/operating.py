@@ -126,6 +126,7 @@ class Story:
         now: When it was read.
         due: When someone must look at it again, or None.
         doubt: Whether Redis may have forgotten a call, and the gateway hasn't been asked since.
+        pauses: Those that are over, of its lane and of all: until when each lasted, and what it was.
         record: The record's fields, as text; without the message, the number and the keys.
     """
 
@@ -133,6 +134,7 @@ class Story:
     now: int
     due: int | None
     doubt: bool
+    pauses: list[tuple[int, Pause]]
     record: dict[str, str]
 
 
@@ -142,13 +144,18 @@ def story(job_id: str) -> Call[Story | None]:
     def parse(answer: list[Any]) -> Story | None:
         if not answer:
             return None
-        now, stopped, doubt, due, *fields = answer
+        now, stopped, doubt, due, past, *fields = answer
         words = iter([each.decode(errors="replace") for each in fields])
         job = read_job(job_id, now, fields, stopped=stopped, doubt=bool(doubt))
         record = dict(zip(words, words, strict=True))
-        return Story(job, now, due if due >= 0 else None, bool(doubt), record)
+        return Story(job, now, due if due >= 0 else None, bool(doubt), [_past(each) for each in past], record)
 
     return Call(script("story"), [job_id], parse)
+
+
+def _past(stored: bytes) -> tuple[int, Pause]:
+    until, lane, pause = stored.decode(errors="replace").split(" ", 2)
+    return int(until), Pause.read(lane, pause)
 
 
 class ParkedPage(NamedTuple):

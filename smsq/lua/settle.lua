@@ -46,8 +46,11 @@ local function holder(job, s)
   if s.error then add('error', s.error) end
   if s.code then add('code', s.code) end
   if s.calls > 0 then
+    local code = s.code and string.format('code %d: ', s.code) or ''
     note(job, now, s.to == 'sending' and 'unsettled' or s.to,
-         string.format('calls=%d took=%d %s', s.calls, s.took, s.reason or ''))
+         string.format('calls=%d took=%d %s%s', s.calls, s.took, code, s.reason or ''))
+  elseif s.to == 'scheduled' then
+    note(job, now, 'scheduled', 'the gateway takes no moment that is so near')
   end
   if s.resends then
     unsettle(job, now - s.ago, now)

@@ -1,12 +1,13 @@
 """A worker's part, for what must not depend on a gateway: the ledger's own calls, one job at a time."""
 
+import secrets
+
 from smsq import Settings, State
 from smsq.connection import SyncRunner
 from smsq.job import JobError
 from smsq.lanes import LANES
 from smsq.ledger import Begun, Settlement, begin, settle, take
 
-_NONCE = "nonce"
 _SECONDS = 10.0
 _LEASE = 60_000
 _RETENTION = 3_600_000
@@ -28,7 +29,8 @@ class StandIn:
         taken = take(1, LANES, reservation=_LEASE, retention=_RETENTION, lease=_LEASE, worker=_WORKER, interval=0)
         [(job_id, _, _)] = self._runner.run(taken, _SECONDS).jobs
         self._epoch = self._runner.known.epoch
-        begun_call = begin([job_id], _NONCE, epoch=self._epoch, lease=_LEASE, retention=_RETENTION, worker=_WORKER)
+        self._nonce = secrets.token_hex(8)
+        begun_call = begin([job_id], self._nonce, epoch=self._epoch, lease=_LEASE, retention=_RETENTION, worker=_WORKER)
         [begun] = self._runner.run(begun_call, _SECONDS)
         assert begun.word == "begun"
         return job_id, begun
@@ -43,7 +45,7 @@ class StandIn:
 
     def _end(self, to: State, **outcome: object) -> str:
         job_id, _ = self.begin()
-        settlement = Settlement(job_id, _NONCE, to, 1, self._epoch, **outcome)  # type: ignore[arg-type] # passed on as given
+        settlement = Settlement(job_id, self._nonce, to, 1, self._epoch, **outcome)  # type: ignore[arg-type] # passed on as given
         call = settle([settlement], retention=_RETENTION, worker=_WORKER, circuit_after=20)
         assert self._runner.run(call, _SECONDS) == ["settled"]
         return job_id
