@@ -52,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
         "--durability", type=Durability, choices=[Durability.MEMORY, Durability.DISK],
         help="SMSQ_DURABILITY (memory for even seeds, disk for odd ones)",
     )  # fmt: skip
-    parser.add_argument("--mutant", choices=MUTANTS, metavar="NAME", help="run the workers without a mechanism")
+    parser.add_argument("--mutant", choices=MUTANTS, metavar="NAME", help="run without a mechanism")
     return parser
 
 

@@ -1,18 +1,17 @@
-"""A soak's worker without one of its mechanisms: ``python -m tests.soak.mutant NAME -A worker worker …``."""
+"""A soak's process without one of its mechanisms: ``python -m tests.soak.mutant NAME MODULE …``, else as the module."""
 
+import runpy
 import sys
 
 from tests.soak.mutants import MUTANTS
 
 
 def main() -> None:
-    """Takes the mechanism out and becomes the `celery` command."""
-    name, *arguments = sys.argv[1:]
+    """Takes the mechanism out and runs the module."""
+    name, module, *arguments = sys.argv[1:]
     MUTANTS[name].apply()
-    from celery.__main__ import main as celery
-
-    sys.argv = ["celery", *arguments]
-    celery()
+    sys.argv = [module, *arguments]
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Mechanisms that a soak's workers can be run without, to see that the soak would notice.
+"""Mechanisms that a soak's workers and producers can be run without, to see that the soak would notice.
 
 Each is taken out by replacing lines of a Lua script, or a method; and comes with the faults and pools under which it
 matters, so that a short run shows the harm.
@@ -43,7 +43,7 @@ class Mutant:
     Attributes:
         what: What is missing.
         lines: In the scripts.
-        change: In Python, run in the worker before Celery starts.
+        change: In Python, run in each process before anything else.
         faults: Kinds of faults that the mechanism is there for.
         pools: The workers' pools, as Celery's options; empty for the soak's own.
         settings: Of the workers, in which it matters.
@@ -202,7 +202,9 @@ MUTANTS: Final[Mapping[str, Mutant]] = {
                 "",
             ),
         ),
-        faults=("freeze_worker", "slow_answers"),
-        pools=(("-c", "2"), ("-c", "2"), ("-c", "2")),
+        # A frozen worker's jobs are called by others when it wakes and hands them back.
+        faults=("freeze_worker",),
+        pools=(("-c", "6"),) * 3,
+        latency=2.5,
     ),
 }

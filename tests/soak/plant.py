@@ -2,13 +2,11 @@
 
 import contextlib
 import itertools
-import os
 import signal
 import subprocess
-import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,12 +23,11 @@ from tests.soak.promises import Book
 from tests.soak.store import Store
 from tests.soak.tempo import Tempo
 from tests.soak.traffic import GROUP, Traffic
+from tests.soak.worker import SoakWorker, python
 from tests.support.sandbox import ROOT, Sandbox
-from tests.support.waiting import wait_until
-from tests.support.worker import Worker, environment
+from tests.support.worker import environment
 
-#: Seconds that a worker may take to be ready while faults go on, and to be gone after SIGTERM.
-_READY: Final = 120.0
+#: Seconds that a worker may take to be gone after SIGTERM.
 _GONE: Final = 45.0
 #: Seconds between ordinary messages that keep the account busy.
 _TRICKLE: Final = 0.5
@@ -50,7 +47,7 @@ class Plan:
         tempo: The times by which all runs.
         pools: A worker each, by Celery's options.
         producers: Processes that enqueue.
-        mutant: The mechanism that the workers run without, or None.
+        mutant: The mechanism that workers and producers run without, or None.
     """
 
     seed: int
@@ -63,48 +60,6 @@ class Plan:
     pools: tuple[tuple[str, ...], ...]
     producers: int = 3
     mutant: str | None = None
-
-
-class SoakWorker(Worker):
-    """A worker, or a mutant of one.
-
-    Args:
-        log: Its log.
-        env: Its environment.
-        pool: Celery's options.
-        mutant: The mechanism it runs without.
-    """
-
-    def __init__(self, log: Path, env: Mapping[str, str], pool: tuple[str, ...], mutant: str | None) -> None:
-        self.log = log
-        self.pool = pool
-        entry = ("celery",) if mutant is None else ("tests.soak.mutant", mutant)
-        command = [sys.executable, "-m", *entry, "-A", "worker", "worker", "-n", f"{log.stem}@%h", *pool]
-        with log.open("ab") as out:
-            self.process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=out, stderr=out, start_new_session=True)
-
-    @property
-    def has_children(self) -> bool:
-        """Whether its jobs run in processes of their own."""
-        return "prefork" in self.pool
-
-    def children(self) -> list[int]:
-        """Returns the ids of its children."""
-        try:
-            listed = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text(encoding="ascii")
-        except OSError:
-            return []
-        return [int(child) for child in listed.split()]
-
-    def signal_all(self, number: int) -> None:
-        """Sends a signal to it and to its children."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.pid, number)
-
-    def wait_ready(self) -> "SoakWorker":
-        """Waits until it consumes, whatever happens to Redis meanwhile."""
-        wait_until(self._ready, timeout=_READY, what="the worker is ready")
-        return self
 
 
 @dataclass(slots=True)
@@ -272,7 +227,7 @@ class Plant:
         book.touch()
         left = max(1.0, self._begun + self.plan.seconds - time.monotonic())
         command = [
-            *(sys.executable, "-m", "tests.soak.producers", "--url", self.store.url, "--book", str(book)),
+            *(*python("tests.soak.producers", self.plan.mutant), "--url", self.store.url, "--book", str(book)),
             *("--seed", str(self.plan.seed), "--jobs", str(self.plan.jobs), "--seconds", str(left)),
             *("--first", str(share.first), "--end", str(share.end)),
             *("--predecessors", *map(str, share.books)),

@@ -49,7 +49,7 @@ class Report:
         rows: list[tuple[str, object]] = [
             ("seed", f"{plan.seed} (fixes messages and faults, not what the faults meet)"),
             ("durability", plan.durability),
-            *([("workers run without", plan.mutant)] if plan.mutant else []),
+            *([("run without", plan.mutant)] if plan.mutant else []),
             ("workers", ", ".join(" ".join(pool) for pool in plan.pools)),
             ("minutes", f"{self.seconds / 60:.1f}"),
             ("faults", self.faults.total()),
