@@ -253,7 +253,7 @@ def test_answers_to_questions_open_no_gate(act: Actor) -> None:
 
 
 def test_what_a_question_comes_to_concerns_those_who_call(act: Actor) -> None:
-    """Too many calls hold the pace for all, a refused account closes its worker's gate; an open circuit stays as it is."""
+    """Too many calls hold the pace for all, a refused account closes its worker's gate; the circuit stays as it is."""
     close_circuit(act)
     act.run(ledger.hear(Heard("slow", "code 30", 1000), "a"))
     assert float(act.client.hget(keys.PACE, "hold") or 0) > act.look().now
