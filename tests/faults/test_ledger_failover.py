@@ -95,10 +95,9 @@ def test_claims_that_the_replica_never_heard_of_are_not_made_again(tmp_path: Pat
 @pytest.mark.long
 def test_confirmed_claims_outlive_worker_and_master_together(tmp_path: Path, sandbox: Sandbox) -> None:
     """F01: with `replica` nobody is called whose claim the replica lacks, so nobody's memory is needed afterwards."""
-    durable = {"SMSQ_DURABILITY": "replica"}
     with _pair(tmp_path, sandbox) as pair:
         here = pair.site
-        doomed = here.start("-c", "5", **durable)
+        doomed = here.start("-c", "5", SMSQ_DURABILITY="replica")
         sandbox.post("/sandbox/latency", seconds=1.5)
         here.enqueue(JOBS)
         pair.replica_has_all()
@@ -113,7 +112,7 @@ def test_confirmed_claims_outlive_worker_and_master_together(tmp_path: Path, san
         third = SteadyServer(tmp_path / "third", "--repl-diskless-sync-delay", "0")
         try:
             follow(third, pair.replica.port)
-            here.start("-c", "5", **durable)
+            here.start("-c", "5", SMSQ_DURABILITY="replica")
             here.check_all_sent_once()
         finally:
             third.kill()
