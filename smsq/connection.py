@@ -12,11 +12,11 @@ from typing import Any, TypeVar
 
 from redis import exceptions as redis_errors
 from redis.backoff import NoBackoff
-from redis.connection import AbstractConnection, Connection, SSLConnection, UnixDomainSocketConnection
 from redis.retry import Retry
 from redis.sentinel import MasterNotFoundError
 
 from smsq.address import Address
+from smsq.deadlines import DeadlineConnection, DeadlineSSLConnection, DeadlineUnixConnection
 from smsq.durability import Command, Durability, check_confirmed, commands, unavailable
 from smsq.scripts import Call, Known, ago, boot_time
 from smsq.sentinels import ASKING, Master
@@ -33,79 +33,7 @@ PAUSE = 0.1
 OPTIONS: dict[str, Any] = {"protocol": 2, "client_name": "smsq", "health_check_interval": 0}
 
 _FAILURES = (redis_errors.RedisError, OSError)
-
-
-def _resolve(host: str, port: int, timeout: float) -> list[Any]:
-    """Like getaddrinfo, but gives up in time: the C library's resolver can't be interrupted."""
-    try:
-        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
-    except socket.gaierror:
-        pass
-    found: list[Any] = []
-
-    def look_up() -> None:
-        try:
-            found.append(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
-        except OSError as error:
-            found.append(error)
-
-    thread = threading.Thread(target=look_up, name="smsq-resolver", daemon=True)
-    thread.start()
-    thread.join(timeout)
-    if not found:
-        raise TimeoutError("name resolution timed out")
-    if isinstance(found[0], OSError):
-        raise found[0]
-    return list(found[0])
-
-
-class _Deadline(AbstractConnection):
-    """One deadline over the handshake and each command: redis-py's own limit is for each read, and counts anew."""
-
-    deadline = float("inf")
-
-    def _left(self) -> float:
-        left = self.deadline - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("deadline passed")
-        return left
-
-    def read_response(self, *args: Any, **options: Any) -> Any:  # noqa: ANN401 - a Redis reply
-        """Reads an answer within what is left of the time."""
-        if self._sock:
-            self._sock.settimeout(self._left())
-        return super().read_response(*args, **options)
-
-
-class _DeadlineConnection(_Deadline, Connection):
-    """The same deadline over resolving and connecting."""
-
-    def _connect(self) -> socket.socket:
-        failure: OSError = OSError("no address")
-        for family, kind, protocol, _, address in _resolve(self.host, self.port, self._left()):
-            sock = socket.socket(family, kind, protocol)
-            try:
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-                sock.settimeout(self._left())
-                sock.connect(address)
-            except OSError as error:
-                sock.close()
-                failure = error
-            else:
-                return sock
-        raise failure
-
-
-class _DeadlineSSLConnection(SSLConnection, _DeadlineConnection):
-    """The same with TLS: redis-py wraps the socket that `_DeadlineConnection` connects."""
-
-
-class _DeadlineUnixConnection(_Deadline, UnixDomainSocketConnection):
-    host = ""
-
-
-_Connection = _DeadlineConnection | _DeadlineUnixConnection
+_Connection = DeadlineConnection | DeadlineUnixConnection
 
 
 class SyncRunner:
@@ -273,16 +201,16 @@ class SyncRunner:
         options = OPTIONS | {"username": address.username, "password": address.password, "db": address.db}
         options["retry"] = Retry(NoBackoff(), 0)
         if address.scheme == "unix":
-            return _DeadlineUnixConnection(path=address.path, **options)
+            return DeadlineUnixConnection(path=address.path, **options)
         host, port = address.hosts[0] if address.scheme != "sentinel" else self._master(deadline)
-        kind = _DeadlineSSLConnection if address.tls else _DeadlineConnection
+        kind = DeadlineSSLConnection if address.tls else DeadlineConnection
         return kind(host=host, port=port, **options, **address.tls)
 
     def _master(self, deadline: float) -> tuple[str, int]:
         """Asks the sentinels in turn; the time is shared, so that one that is frozen doesn't use it up."""
         for number, (host, port) in enumerate(self.address.hosts):
             share = (deadline - time.monotonic()) / (len(self.address.hosts) - number + 1)
-            sentinel = _DeadlineConnection(
+            sentinel = DeadlineConnection(
                 host=host, port=port, **OPTIONS, **self.address.sentinel_auth, retry=Retry(NoBackoff(), 0)
             )
             try:
