@@ -23,16 +23,17 @@ JUDGES_OF_TIME = ("tasks", "smsq/ledger", "worker/dispatcher.py", "worker/pool.p
 def test_a_renewal_that_comes_late_costs_nothing(site: MakeSite) -> None:
     """F09: for a third of a lease nothing runs in the worker; nobody takes over what it holds."""
     here = site()
+    other = here.start("-c", "4", ready=False, **PATIENT)
     busy = here.start("-c", "4", "-I", greedy.__name__, TEST_GREEDY_SECONDS="3", **PATIENT)
+    other.wait_ready()
     here.sandbox.post("/sandbox/latency", seconds=0.4)
     jobs = here.enqueue(JOBS)
-    here.calls_are_out(4)
-    other = here.start("-c", "4", **PATIENT)
+    here.calls_are_out(8)
     busy.signal(greedy.SIGNAL)
     here.check_all_sent_once()
     assert {job.attempts for job in map(here.queue.lookup, jobs) if job} == {1}
     assert not busy.lines("job.asking") + other.lines("job.asking")
-    assert busy.lines(greedy.EVENT)
+    assert busy.lines(greedy.EVENT), "it was over before the jobs were"
     here.same_processes()
 
 
@@ -40,9 +41,9 @@ def test_a_renewal_that_comes_late_costs_nothing(site: MakeSite) -> None:
 def test_a_renewal_that_does_not_come_starts_no_second_call(site: MakeSite) -> None:
     """F09: for longer than a lease nothing runs in the worker; another takes over, and it calls for none of it."""
     here = site()
-    here.start("-c", "4", ready=False)
+    other = here.start("-c", "4", ready=False)
     busy = here.start("-c", "4", "-I", greedy.__name__, TEST_GREEDY_SECONDS="8")
-    other = here.workers[0].wait_ready()
+    other.wait_ready()
     here.sandbox.post("/sandbox/latency", seconds=0.4)
     here.enqueue(JOBS)
     here.calls_are_out(4)
