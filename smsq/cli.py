@@ -49,8 +49,8 @@ _OPTION: Final = {
 }
 
 _CODES: Final = """\
-exit codes: 0 done; 1 the job ended without being sent, wasn't final in time, couldn't be stopped or isn't known;
-2 the input is wrong; 3 Redis can't be reached. Errors go to standard error, one line each."""
+exit codes: 0 done; 1 the job ended without being sent, wasn't final in time, couldn't be stopped or retried, or isn't
+known; 2 the input is wrong; 3 Redis can't be reached. Errors go to standard error, one line each."""
 
 
 class _Options(TypedDict):
@@ -131,7 +131,10 @@ def _with_wait(argv: Sequence[str]) -> list[str]:
 
 def _parser() -> Parser:
     parser = Parser(
-        prog="smsq", description="Sends SMS through a queue, and looks them up.", epilog=_CODES, allow_abbrev=False
+        prog="smsq",
+        description="Sends SMS through a queue, looks them up, and operates the queue.",
+        epilog=_CODES,
+        allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"smsq {_version()}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)

@@ -30,6 +30,7 @@ def show_overview(overview: Overview, *, as_json: bool) -> Exit:
         "failed": overview.ended["failed"],
         "unknown": overview.ended["unknown"],
         "parked": overview.parked,
+        "counted": ", ".join(f"{number} {name}" for name, number in sorted(overview.counters.items())) or None,
         "circuit": _gate(overview.circuit, overview.now),
         "pace": _pace(overview.pace),
         "workers": f"{len(overview.live)} live",

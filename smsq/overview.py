@@ -90,6 +90,7 @@ class Overview:
         looked: How many these are.
         ended: Jobs that failed, and that are unknown.
         parked: What was put aside.
+        counters: What was dropped from lanes or put back, by kind, since the ledger was new.
         pauses: What operators hold back, by lane or ``all``.
         circuit: The gate of a gateway that fails, if it is closed.
         pace: What `SMSQ_RATE_LIMIT` was lowered by, if it is.
@@ -104,6 +105,7 @@ class Overview:
     looked: int
     ended: Mapping[str, int]
     parked: int
+    counters: Mapping[str, int] = field(default_factory=dict)
     pauses: Mapping[str, Pause] = field(default_factory=dict)
     circuit: Gate | None = None
     pace: Mapping[str, Any] | None = None
@@ -128,6 +130,7 @@ class Overview:
             due["looked"],
             found["ended"],
             found["parked"],
+            {name: number for name, stored in found["counters"].items() if (number := _number(stored)) is not None},
             {lane: Pause.read(lane, stored) for lane, stored in found["pauses"].items()},
             Gate.read(found.get("circuit")),
             _pace(found["pace"], now),
@@ -184,6 +187,7 @@ class Overview:
             "inFlight": self.in_flight,
             **{state: self.ended[state] for state in ("failed", "unknown")},
             "parked": self.parked,
+            "counters": dict(self.counters),
             "paused": self.paused,
             "pauses": {lane: {"since": iso(each.since), "reason": each.reason} for lane, each in self.pauses.items()},
             "circuit": self.circuit.as_dict() if self.circuit else None,

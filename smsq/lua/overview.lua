@@ -7,7 +7,7 @@
 --   lanes: {lane: {waiting, batches, oldest (when it was accepted; absent if nobody waits)}}
 --   due: {entries, come (whose moment has come), looked (the first, which are in these) states: {state: number, besides
 --     `reserved` (taken, not begun), `asking` and `unusable`}}
---   ended: {state: number}, parked: number
+--   ended: {state: number}, parked: number, counters: {what: number as text}
 --   pauses: {lane or all: "<since> <reason>"}
 --   circuit: {since, reason, probe_at}, absent if it is open; pace: {hold, factor, factor_until, reason}
 --   workers: {name: {said: "<last heartbeat> <JSON>", gate: as circuit}}
@@ -69,6 +69,7 @@ return cjson.encode({
   due = due(),
   ended = {failed = try('ZCARD', ENDED .. 'failed') or 0, unknown = try('ZCARD', ENDED .. 'unknown') or 0},
   parked = try('HLEN', 'smsq:parked') or 0,
+  counters = pairs_of(try('HGETALL', 'smsq:counters')),
   pauses = pairs_of(try('HGETALL', 'smsq:pause')),
   circuit = gate(CIRCUIT),
   pace = named(PACE, 'hold', 'factor', 'factor_until', 'reason'),

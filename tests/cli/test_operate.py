@@ -269,6 +269,14 @@ def test_queues(smsq: Command, queue: SmsQueue, stand_in: StandIn) -> None:
     assert (result["failed"], result["unknown"], result["parked"], result["workers"]) == (0, 0, 0, [])
 
 
+def test_what_was_counted_in_queues(smsq: Command, client: "redis.Redis") -> None:
+    """What was dropped from lanes, or put back, is shown once there is any."""
+    client.hset(keys.COUNTERS, mapping={"repaired": 2, "dropped_stale": 1, "x": "y"})
+    shown, as_json = smsq.each([("queues",), ("queues", "--json")])
+    assert shown.rows["counted"] == "1 dropped_stale, 2 repaired"
+    assert as_json.result["counters"] == {"dropped_stale": 1, "repaired": 2}
+
+
 def test_gates_and_workers_in_queues(smsq: Command, client: "redis.Redis") -> None:
     """A closed gate has its reason; when every live worker's is closed, the queue is paused; the dead don't count."""
     now = client.time()[0] * 1000
