@@ -6,10 +6,12 @@ their answers too. Nothing else reads or writes the ledger's keys.
 - `producing`: accepting jobs, looking them up, cancelling them;
 - `holding`: what a worker does with a job of its lanes, from take to settle;
 - `asking`: what is due, and the questions to the gateway;
-- `operating`: what operators see and do.
+- `operating`: what operators see and do;
+- `checking`: what health checks judge by.
 """
 
 from smsq.ledger.asking import Look, Looked, Policy, Question, Swept, Told, answer, hear, sweep, take_due
+from smsq.ledger.checking import health
 from smsq.ledger.holding import (
     BEGIN_WORDS,
     SETTLE_WORDS,
@@ -107,6 +109,7 @@ __all__ = [
     "ended",
     "enqueue",
     "forget",
+    "health",
     "hear",
     "lookup",
     "mark_sent",

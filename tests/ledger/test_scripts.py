@@ -31,7 +31,7 @@ FOLDER = files("smsq") / "lua"
 NAMES = sorted(each.name.removesuffix(".lua") for each in FOLDER.iterdir() if not each.name.startswith("_"))
 #: What adds something that must be kept is refused when memory is full. All else lets a full server drain.
 REFUSED_WHEN_FULL = {"enqueue", "watch"}
-READS_ONLY = {"batch", "lookup", "overview", "ended", "story", "parked"}
+READS_ONLY = {"batch", "lookup", "overview", "health", "ended", "story", "parked"}
 
 
 def contract(name: str, start: str, end: str) -> str:
