@@ -13,9 +13,9 @@ from click import Context, Parameter
 from click.core import ParameterSource
 
 from config.settings import WorkerSettings
+from worker.connection import PatientConnection
 from worker.pool import TaskPool
 from worker.startup import ServerStep, refuse_server
-from worker.transport import PatientConnection
 
 #: A wrong setting or option stops the program with this exit code, as every user's mistake does.
 EXIT_USAGE = 2

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from kombu import Connection
 from kombu.asynchronous import get_event_loop
-from kombu.transport import redis, virtual
+from kombu.transport import redis
 from kombu.utils.encoding import bytes_to_str
 from kombu.utils.json import loads
-from redis.exceptions import ResponseError
+from redis.exceptions import OutOfMemoryError, ResponseError
 from structlog.typing import FilteringBoundLogger
 
 from config.celery_options import TRANSPORTS
@@ -27,9 +27,10 @@ from config.settings import WorkerSettings
 from smsq import keys, ledger
 from smsq.connection import SyncRunner
 from smsq.errors import QueueUnavailable
-from smsq.lanes import LANES, MOMENT, TASK_NAME, Lane, lane_of, queue_name
+from smsq.lanes import LANES, MOMENT, Lane, lane_of
 from smsq.scripts import boot_time
 from tasks import identity
+from worker.delivery import LaneMessage, LaneTag, QoS
 from worker.lifecycle import pulse, stopping
 
 if TYPE_CHECKING:
@@ -40,86 +41,9 @@ log: FilteringBoundLogger = structlog.get_logger()
 #: Seconds that a ledger's call may hold the worker's main thread, and until the next try after one that failed.
 _TIMEOUT = 2.0
 _PAUSE = 1.0
-#: Seconds between tries to connect, at most.
-_LONGEST_WAIT = 4.0
 #: The part of the window that must be free before a busy worker takes again: many ids a round trip, not one.
 _SHARE = 16
 _BELL = keys.bell("")
-
-
-class LaneTag(str):
-    """A lane message's delivery tag: new for each take, and known for what it is even on a channel that was closed."""
-
-    __slots__ = ()
-
-
-class LaneMessage(virtual.Message):
-    """A Celery message made up for a job id, decoded already. Nothing of the SMS is in it."""
-
-    def __init__(self, channel: "Channel", job_id: str, lane: Lane, tag: LaneTag) -> None:
-        self._raw = None
-        self.errors: list[Any] = []
-        self.channel = channel
-        self.delivery_tag = tag
-        self.content_type = "application/json"
-        self.content_encoding = "utf-8"
-        self.delivery_info = {"exchange": "", "routing_key": queue_name(lane), "redelivered": False}
-        self.headers = {"task": TASK_NAME, "id": job_id, "root_id": job_id, "lang": "py", "ignore_result": False}
-        self.properties = {"correlation_id": job_id}
-        self.body = b""
-        self._decoded_cache = {"args": (), "kwargs": {}, "argsrepr": "()", "kwargsrepr": "{}"}
-        self._state = "RECEIVED"
-        self.accept = None
-        self.lane = lane
-        self.job_id = job_id
-
-
-class QoS(redis.QoS):
-    """Counts delivered lane messages in memory; kombu's own stay in Redis as ever."""
-
-    def append(self, message: Any, delivery_tag: str) -> None:  # noqa: ANN401
-        """Notes a delivered message."""
-        if isinstance(message, LaneMessage):
-            virtual.QoS.append(self, message, delivery_tag)
-        else:
-            super().append(message, delivery_tag)
-
-    def ack(self, delivery_tag: str) -> None:
-        """Frees a message's place in the window. For a lane that never touches Redis and never raises."""
-        if isinstance(delivery_tag, LaneTag):
-            virtual.QoS.ack(self, delivery_tag)
-            pulse.beat()
-        else:
-            super().ack(delivery_tag)
-
-    def reject(self, delivery_tag: str, requeue: bool = False) -> None:
-        """Hands a lane's id back, or drops the message; the job stays the ledger's."""
-        if not isinstance(delivery_tag, LaneTag):
-            super().reject(delivery_tag, requeue=requeue)
-            return
-        message = self._delivered.get(delivery_tag)
-        if requeue and message:
-            self.channel.hand_back([message.job_id])
-        virtual.QoS.ack(self, delivery_tag)
-
-    def room(self) -> int:
-        """Returns how many more messages the window holds."""
-        window = -int(-self.prefetch_count // 1) or len(LANES) * 100
-        return window - (len(self._delivered) - len(self._dirty))
-
-    def restore_unacked(self, client: Any = None) -> None:  # noqa: ANN401
-        """Hands back at shutdown what was taken and not begun.
-
-        Never at a lost connection: there the pool still holds these jobs.
-        """
-        self._flush()
-        lanes = {tag: each for tag, each in self._delivered.items() if isinstance(each, LaneMessage)}
-        for tag in lanes:
-            del self._delivered[tag]
-        if lanes and stopping.is_set():
-            self.channel.hand_back([message.job_id for message in lanes.values()])
-        if self._delivered:
-            super().restore_unacked(client)
 
 
 class Channel(redis.Channel):
@@ -145,6 +69,17 @@ class Channel(redis.Channel):
             self._deliver_to[lane] = callback
             self._left = LANES[0]
         return super().basic_consume(queue, no_ack, callback, consumer_tag, **kwargs)
+
+    def _queue_bind(self, exchange: str, routing_key: str, pattern: str, queue: str) -> None:
+        """Writes down where a queue's messages come from; a Redis without memory for that is consumed all the same.
+
+        A worker that starts, or connects again, would not empty a full one otherwise. Lanes and broadcasts don't need
+        it; replies to remote commands do, and have no memory either.
+        """
+        try:
+            super()._queue_bind(exchange, routing_key, pattern, queue)
+        except OutOfMemoryError as error:
+            log.warning("bind.refused", queue=queue, reason=str(error))
 
     def _basic_cancel(self, consumer_tag: str) -> Any:  # noqa: ANN401
         lane = lane_of(self._tag_to_queue.get(consumer_tag, ""))
@@ -327,29 +262,6 @@ class SentinelTransport(Transport, redis.SentinelTransport):
     """What `broker_transport` names with a `sentinel://` address."""
 
     Channel = SentinelChannel
-
-
-class PatientConnection(Connection):
-    """What the worker's consumer connects with: it comes back soon after Redis does.
-
-    Celery waits 2, 4, 6 … 30 seconds between its tries and offers no setting for it: after a minute away, a worker
-    would leave a Redis that is back alone for up to half a minute more (F26). A signal ends each wait within a second.
-
-    With sentinels it stays as it was made: each of them leads to the same master, and the channel asks them all.
-    kombu's switch to the next address would go by its `sentinel://` and put kombu's own transport in the place of ours,
-    to which the next bell is a message that can't be read; that ends the worker (F51).
-    """
-
-    def ensure_connection(self, *args: Any, interval_max: float = _LONGEST_WAIT, **kwargs: Any) -> Any:  # noqa: ANN401
-        """Connects, and tries again as long as it takes."""
-        return super().ensure_connection(*args, interval_max=interval_max, **kwargs)
-
-    def maybe_switch_next(self) -> None:
-        """Switches to no other address."""
-
-    def completes_cycle(self, retries: int) -> bool:  # noqa: ARG002 - kombu's signature
-        """Has each failed try be followed by a wait."""
-        return True
 
 
 # Flower reads queue lengths by itself, and only for transports that it knows by name.
