@@ -100,7 +100,7 @@ class Pulse:
 
 @cache
 def _longest_job() -> float:
-    """Seconds from a job's slot to its end at most: its call, tries in place, moments of the pace, the ledger's part."""
+    """Seconds from a job's slot to its end at most: its call, tries in place, moments of the pace, the ledger."""
     settings = WorkerSettings.load()
     return settings.call_timeout + settings.retry_window + _MOMENTS * settings.interval_ms / 1000 + _WRITES
 
