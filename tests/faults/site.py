@@ -85,7 +85,7 @@ class Site:
         self.workers: list[Worker] = []
         producers = producers or server.url
         self.queue = SmsQueue(producers, settings=Settings.load(redis_url=producers))
-        self._numbers = itertools.count()
+        self._numbers, self._names = itertools.count(), itertools.count()
         self._book: dict[str, str] = {}  # job id -> number
         self._folder = folder
 
@@ -98,7 +98,7 @@ class Site:
             settings: Variables of its environment, on top of ours.
         """
         env = environment(self.url, self.sandbox.url, **{**SETTLES_SOON, **settings})
-        name = f"worker{len(self.workers)}"
+        name = f"worker{next(self._names)}"
         self.workers.append(Worker(self._folder / f"{name}.log", env, "-E", "-n", f"{name}@site", *arguments))
         return self.workers[-1].wait_ready() if ready else self.workers[-1]
 
@@ -169,7 +169,7 @@ class Site:
             job = self.queue.wait(job_id, 10)
             assert job
             assert job.state is State.SENT, "jobs flow within ten seconds"
-        names = {f"worker{number}@site" for number in range(len(self.workers))}
+        names = {f"{worker.log.stem}@site" for worker in self.workers}
         app = monitor_app(self.server.url)
         try:
             wait_until(lambda: _answering(app, len(names)) == names, what="each answers a remote command")
