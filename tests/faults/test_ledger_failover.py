@@ -75,6 +75,7 @@ def follow(replica: Server, port: int) -> None:
         wait_until(lambda: client.info("replication")["master_link_status"] == "up", what="the replica follows")
 
 
+@pytest.mark.long
 def test_claims_that_the_replica_never_heard_of_are_not_made_again(tmp_path: Path, sandbox: Sandbox) -> None:
     """F01: the same worker lives on; some calls are over, some are out and some to come when the master dies."""
     with _pair(tmp_path, sandbox) as pair:

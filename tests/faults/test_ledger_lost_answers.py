@@ -64,7 +64,7 @@ def test_each_scripts_first_answer_is_lost(site: MakeSite) -> None:
 
 
 @pytest.mark.parametrize(
-    "step", ["bell", "take", *(pytest.param(step, marks=pytest.mark.long) for step in ("begin", "settle"))]
+    "step", ["take", *(pytest.param(step, marks=pytest.mark.long) for step in ("bell", "begin", "settle"))]
 )
 def test_a_worker_killed_between_two_commands_loses_nothing(site: MakeSite, step: str) -> None:
     """F29: Redis has done what it was asked, its answer is on its way, and the worker dies: another has the jobs."""

@@ -88,11 +88,11 @@ def test_a_pool_whose_children_die_again_and_again_consumes(site: MakeSite, roun
     here.check_all_sent_once()
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("deaths", [1, pytest.param(3, marks=pytest.mark.long)])
-def test_a_job_that_kills_its_workers_is_put_aside(site: MakeSite, deaths: int) -> None:
+def test_a_job_that_kills_its_workers_is_put_aside(site: MakeSite) -> None:
     """F18: each child that calls for it dies, and the gateway never has it: parked in the end, while others flow."""
-    here = site()
+    here, deaths = site(), 3
     worker = here.start("-P", "prefork", "-c", "1", SMSQ_MAX_LOSSES=str(deaths))
     number = here.sandbox.recipient("hang")
     job_id = here.queue.enqueue(Sms(recipient=number, text="Код")).id
