@@ -1,8 +1,8 @@
 """The command `smsq`: reads arguments, calls one method of `SmsQueue` or `Operator`, prints.
 
-The senders' commands are here, the operators' in `smsq.cli_operate`. A command is a function that takes the parsed
-arguments and returns its exit code; `_parser` names it beside its arguments. Results and errors are printed as
-`smsq.cli_output` says.
+The senders' commands are here, the operators' in `smsq.cli_operate` and `smsq.cli_doctor`. A command is a function that
+takes the parsed arguments and returns its exit code; `_parser` names it beside its arguments. Results and errors are
+printed as `smsq.cli_output` says.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from importlib import metadata
 from itertools import pairwise
 from typing import Final, Literal, TypedDict
 
-from smsq import cli_operate
+from smsq import cli_doctor, cli_operate
 from smsq.cli_arguments import Parser, UsageError, gateway_id, identifier, in_zone, moment, seconds, standard_input
 from smsq.cli_output import (
     Exit,
@@ -151,6 +151,7 @@ def _parser() -> Parser:
     _add_find(command("find", "Finds the job of one of the gateway's ids"))
     _add_cancel(command("cancel", "Stops a job, or all waiting jobs of a batch, if the gateway hasn't been called"))
     cli_operate.add(command)
+    cli_doctor.add(command)
     return parser
 
 

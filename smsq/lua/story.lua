@@ -12,7 +12,6 @@ if redis.call('EXISTS', job_key(id)) == 0 then return {} end
 local due = redis.pcall('ZSCORE', DUE, id)
 local answer = {NOW, 0, 1, tonumber(type(due) == 'string' and due or -1), {}}
 local values = redis.pcall('HMGET', job_key(id), unpack(SHOWN))
-if values.err then return answer end
 local record = {}
 for i, name in ipairs(SHOWN) do
   if values[i] then answer[#answer + 1] = name; answer[#answer + 1] = values[i] end

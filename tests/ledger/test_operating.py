@@ -1,18 +1,23 @@
 """What operators decide about jobs that failed, or are unknown: they are called again, or marked as sent."""
 
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
 from smsq import keys, ledger
+from smsq.connection import SyncRunner
 from smsq.ledger import Marked, RetryWord
+from smsq.settings import Settings
 from smsq.states import State
 from tests.ledger.actor import DAY, IDS, LEASE, NONCE, POLICY, RETENTION, Actor, outcome, told
 from tests.ledger.snapshot import Snapshot
 from tests.ledger.test_damage import GONE, break_it, damaged, same_but_for
+from tests.support.server import Server
 
 if TYPE_CHECKING:
     from smsq.ledger import EndedState
+    from smsq.scripts import Call
 
 FAILED_OR_UNKNOWN = pytest.mark.parametrize("state", [State.FAILED, State.UNKNOWN])
 
@@ -213,6 +218,7 @@ def test_rule_1_an_id_that_has_stayed_on_its_lane_is_not_added(act: Actor) -> No
     assert act.question(job_id) is not None
     assert act.answer(told(job_id, "cant_tell")) == "unknown"
     act.client.hset(keys.job(job_id), "epoch", act.epoch)
+    act.client.delete(keys.bell("normal"))  # who waited has heard it, and found nobody
     assert retry(act, job_id, "unknown") == "queued"
     assert act.look().waiting("normal") == {"": [job_id]}
     assert act.take() == [job_id]
@@ -229,6 +235,33 @@ def test_f04_operators_act_while_memory_is_full(act: Actor) -> None:
         assert act.run(ledger.pause("bulk", "")) == []
     finally:
         act.client.config_set("maxmemory", 0)
+
+
+def test_a_key_that_another_job_has_stays_as_it_is(act: Actor) -> None:
+    """A retry prolongs no TTL but its own job's."""
+    job_id = act.in_state(State.FAILED, key="k")
+    act.client.set(keys.idempotency("k"), f"{act.new_id()} c", px=DAY)
+    assert retry(act, job_id) == "queued"
+    assert act.client.pttl(keys.idempotency("k")) > 0
+
+
+def test_rule_23_a_repeat_writes_something_to_confirm(own_server: Callable[..., Server]) -> None:
+    """As the server counts its writes: a WAIT after nothing would confirm at once what nobody else has."""
+    server = own_server()
+    with server.client() as client:
+        act = Actor(client, SyncRunner(Settings.load(redis_url=server.url).address))
+        failed, unknown = act.in_state(State.FAILED), act.in_state(State.UNKNOWN)
+        calls: list[Call[Any]] = [
+            ledger.retry([failed], "failed", "n"),
+            ledger.mark_sent(unknown, message_id=77, campaign_id=88, status=2, retention=RETENTION),
+        ]
+        for call in calls:
+            assert call.confirm
+            act.run(call)
+            before = int(client.info("persistence")["rdb_changes_since_last_save"])
+            act.run(call)
+            assert int(client.info("persistence")["rdb_changes_since_last_save"]) > before
+        act.runner.close()
 
 
 # -- mark as sent

@@ -8,6 +8,7 @@ from smsq import keys, ledger
 from smsq.job import JobError
 from smsq.lanes import LANES
 from smsq.ledger import Heard, Look, Pause
+from smsq.scripts import script
 from smsq.states import State
 from tests.ledger.actor import DAY, LEASE, POLICY, RETENTION, Actor
 from tests.ledger.test_damage import same_but_for
@@ -43,6 +44,20 @@ def test_two_pauses_hold_a_lane_until_both_are_over(act: Actor) -> None:
     assert act.take() == []
     assert act.run(ledger.pause("bulk", "")) == []
     assert act.take() == [job_id]
+
+
+def test_another_reason_is_the_same_pause(act: Actor) -> None:
+    """It has lasted since it began; once it is over it is remembered, as the last hundred are."""
+    [first] = act.run(ledger.pause("bulk", "one"))
+    act.pass_time(10_000)
+    [second] = act.run(ledger.pause("bulk", "two"))
+    assert first.since is not None
+    assert second == Pause("bulk", first.since - 10_000, "two")
+    for _ in range(120):
+        act.run(ledger.pause("bulk", "three"))
+        act.run(ledger.pause("bulk", ""))
+        act.run(ledger.pause("bulk", ""))
+    assert act.client.llen("smsq:pause:past") == 100
 
 
 def test_f05_a_pause_that_is_something_else_is_set_aside(act: Actor) -> None:
@@ -200,8 +215,17 @@ def test_a_record_of_another_type_is_forgotten(act: Actor) -> None:
     job_id = act.new_id()
     act.client.set(keys.job(job_id), "x")
     act.client.hset(keys.PARKED, job_id, "malformed")
+    act.client.zadd(keys.DUE, {job_id: 1})
     assert act.run(ledger.forget(job_id, retention=RETENTION))
-    assert not act.client.exists(keys.job(job_id))
+    assert not act.client.exists(keys.job(job_id), keys.DUE)
+
+
+def test_a_repeat_has_forgotten_it_too(act: Actor) -> None:
+    """A runner whose connection broke sends it again, and says that it does (`TRIED`)."""
+    act.client.hset(keys.PARKED, "x", "a reason")
+    assert act.run(ledger.forget("x", retention=RETENTION))
+    first, again = (act.client.eval(script("forget").text, 0, act.epoch, tried, "x", RETENTION) for tried in (0, 1))
+    assert (first[-1], again[-1]) == (0, 1)
 
 
 @pytest.mark.parametrize("state", list(State))
@@ -214,6 +238,16 @@ def test_a_story_holds_no_personal_data(act: Actor, state: State) -> None:
     assert not {"recipient", "token", "key", "m0", "m1", "twin"} & set(found.record)
     assert "77010000001" not in str(found.record)
     assert act.run(ledger.story(act.new_id())) is None
+
+
+def test_the_story_of_a_job_of_a_cancelled_batch(act: Actor) -> None:
+    """It has ended, though nobody has written it yet, as a lookup says."""
+    job_id = act.enqueue(batch_id="b")
+    act.run(ledger.cancel_batch("b"))
+    found = act.run(ledger.story(job_id))
+    assert found is not None
+    assert found.job == act.lookup(job_id)
+    assert found.job.state is State.CANCELLED
 
 
 def test_f05_the_story_of_a_damaged_record(act: Actor) -> None:
