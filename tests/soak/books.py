@@ -66,9 +66,13 @@ class Defect(StrEnum):
 
 
 class Excused(StrEnum):
-    """What Redis's forgetting, or the caller's wish, explains (`docs/reliability.md`)."""
+    """What Redis's forgetting, or the caller's wish, explains (`docs/reliability.md`).
+
+    What an older copy lacks is forgotten; most of it had been sent before.
+    """
 
     FORGOTTEN = "forgotten by Redis"
+    FORGOTTEN_SENT = "forgotten by Redis, sent"
     CAME_BACK = "cancelled, came back"
     KEY_ELSEWHERE = "twice: key used again elsewhere"
     RESENT = "twice: resend, as asked for"
@@ -239,9 +243,10 @@ def _about_the_promise(case: Case) -> tuple[str, list[Finding]]:
 
 def _without_a_record(case: Case, findings: list[Finding]) -> tuple[str, list[Finding]]:
     number = case.message.number
-    sent = "; the gateway has it" if case.accepted else ""
     if all(case.forgettable(offer) for offer in case.promise.offers if offer.job_id):
-        return "forgotten", [*findings, Finding(Excused.FORGOTTEN, number, f"the ledger has no record{sent}")]
+        excuse = Excused.FORGOTTEN_SENT if case.accepted else Excused.FORGOTTEN
+        return "forgotten", [*findings, Finding(excuse, number, "the ledger has no record")]
+    sent = "; the gateway has it" if case.accepted else ""
     return str(Defect.LOST), [*findings, Finding(Defect.LOST, number, f"the ledger has no record{sent}")]
 
 

@@ -153,6 +153,11 @@ def test_redis_may_forget_only_what_came_between_copy_and_rollback(rollback: Rol
     assert kinds(verdict(accepted(), None, (), rollback)) == {kind}
 
 
+def test_what_redis_forgot_may_have_been_sent() -> None:
+    """The gateway has it, and nobody can look it up any more."""
+    assert kinds(verdict(accepted(), None, THERE, ROLLBACK)) == {Excused.FORGOTTEN_SENT}
+
+
 def test_what_was_accepted_again_after_a_rollback_must_be_there() -> None:
     """One acceptance that Redis can't have forgotten is enough for a loss."""
     promise = accepted(Offer("p1", 10.0, 10.1, "j"), Offer("p1", 30.0, 30.1, "j"))
