@@ -77,7 +77,7 @@ def test_a_code_that_nobody_documented_leaves_the_outcome_open(code: int) -> Non
     ids=repr,
 )
 def test_a_code_that_only_looks_like_a_number_is_none(code: object) -> None:
-    """What isn't 0 or a positive integer in plain digits never counts as success, nor as a refusal."""
+    """F67: what isn't 0 or a positive integer in plain digits never counts as success, nor as a refusal."""
     outcome = answer({"code": code, "data": DATA})
     assert (outcome.kind, outcome.code) == (Kind.UNKNOWN, None)
 

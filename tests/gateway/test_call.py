@@ -123,7 +123,7 @@ async def test_an_answer_nobody_asked_for_isnt_taken_for_ours() -> None:
 
 
 async def test_cookies_and_the_environments_proxy_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing but the settings decides where a message goes and what it carries."""
+    """F55: nothing but the settings decides where a message goes and what it carries."""
     async with (
         RawGateway((answering(headers="Set-Cookie: a=b\r\n"),)) as gateway,
         RawGateway((answering(),)) as proxy,

@@ -72,7 +72,7 @@ async def test_a_connection_that_isnt_made_in_time_is_not_sent(deaf_port: int) -
 
 
 async def test_the_total_time_includes_the_connection(deaf_port: int) -> None:
-    """A connect limit longer than the total doesn't stretch it."""
+    """F58: a connect limit longer than the total doesn't stretch it."""
     async with open_client(f"http://127.0.0.1:{deaf_port}", total_timeout=TOTAL_SECONDS) as client:
         outcome = await send(client)
     assert (outcome.kind, outcome.reason) == (Kind.TRY_AGAIN, Fault.NO_CONNECTION_IN_TIME)

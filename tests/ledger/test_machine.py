@@ -266,7 +266,7 @@ class LedgerMachine(WorkerRules):
 
 @pytest.mark.timeout(900)  # one that fails takes its time to get short
 def test_no_sequence_of_events_loses_a_job_or_calls_for_it_twice(server: Server) -> None:
-    """Rules 1 to 15, 17 to 19, 21, 22 and 24, in any order of events, with a gateway as unkind as the real one."""
+    """F12, rules 1 to 15, 17 to 19, 21, 22 and 24, in any order of events, with a gateway as unkind as the real one."""
     profile = PROFILES[os.environ.get("HYPOTHESIS_PROFILE", "default")]
     run_state_machine_as_test(
         partial(LedgerMachine, server),  # type: ignore[arg-type] # any factory will do, as its documentation says

@@ -107,7 +107,7 @@ def test_rule_4_what_is_handed_back_goes_to_the_front_in_its_order(act: Actor) -
     ],
 )
 def test_rule_4_the_dispatcher_moves_entries(act: Actor, state: State, becomes: State) -> None:
-    """What falls due goes to its lane or is asked about; it is never only removed."""
+    """F12: what falls due goes to its lane or is asked about; it is never only removed."""
     job_id = act.in_state(state)
     act.take()
     act.pass_time(2 * DAY)

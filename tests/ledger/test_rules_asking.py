@@ -122,7 +122,7 @@ def test_asking_gives_up_after_the_limit(act: Actor, answer: Literal["cant_tell"
 
 @pytest.mark.parametrize("times", [1, 2, 3])
 def test_a_job_that_kills_its_workers_is_put_aside(act: Actor, times: int) -> None:
-    """After `SMSQ_MAX_LOSSES` workers that died during its call it isn't called again, and people find it."""
+    """F18: after `SMSQ_MAX_LOSSES` workers that died during its call it isn't called again, and people find it."""
     job_id = act.enqueue()
     for number in range(times):
         act.start(job_id, f"nonce{number}")
@@ -150,7 +150,7 @@ def test_a_job_whose_answers_are_all_lost_fails_in_the_end(act: Actor) -> None:
 
 
 def test_urgent_jobs_questions_come_first_and_no_more_than_there_is_room_for(act: Actor) -> None:
-    """Whoever finds no room is asked about a moment later."""
+    """F93: whoever finds no room is asked about a moment later."""
     ids = [act.lose(act.enqueue(lane=lane), f"nonce {lane}") for lane in ("bulk", "normal", "urgent")]
     act.pass_time(5000)
     assert [each.job_id for each in act.take_due(questions=2).questions] == ids[:0:-1]
@@ -215,7 +215,7 @@ def test_rule_12_an_answer_of_another_epoch_decides_nothing(act: Actor) -> None:
 
 
 def test_rule_13_the_settling_time_must_be_over_when_the_question_is_put(act: Actor) -> None:
-    """Put while the call could still act, "absent" is no evidence, even if it is written down long after."""
+    """F11: put while the call could still act, "absent" is no evidence, even if it is written down long after."""
     job_id = act.lose(act.enqueue())
     act.pass_time(SETTLING - 60_000)
     for _ in range(3):

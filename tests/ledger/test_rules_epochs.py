@@ -64,7 +64,7 @@ def test_rule_17_a_caller_that_knows_a_newer_epoch_starts_another(act: Actor) ->
 
 
 def test_rule_17_an_emptied_ledger_is_newer_than_what_anyone_knew(act: Actor) -> None:
-    """Also for those who weren't there when it happened."""
+    """F19: also for those who weren't there when it happened."""
     act.enqueue()
     older = act.epoch
     wait_until(lambda: act.look().now > older, what="its clock has gone on by a millisecond")
@@ -112,7 +112,7 @@ def in_doubt(act: Actor) -> str:
 
 @pytest.mark.parametrize("state", OPEN)
 def test_rule_18_every_job_from_before_is_asked_about_before_it_is_called(act: Actor, state: State) -> None:
-    """Scheduled, waiting, put off or being sent: its way to a call leads through the gateway's answer."""
+    """F01: scheduled, waiting, put off or being sent: its way to a call leads through the gateway's answer."""
     job_id = act.in_state(state)
     act.new_epoch()
     for _ in range(3):

@@ -27,7 +27,7 @@ OPEN = [state for state in State if not state.final]
 
 @pytest.mark.parametrize("jump", [-3600, -3, 3, 3600])
 def test_rule_20_a_jump_of_the_servers_clock_is_noticed(clock: SimpleNamespace, jump: int) -> None:
-    """Compared with our monotonic clock, from one answer to the next."""
+    """F07: compared with our monotonic clock, from one answer to the next."""
     known = Known()
     known.learn(7, 1_000_000, clock.now)
     clock.now += 60

@@ -15,7 +15,7 @@ def newer(act: Actor, job_id: str) -> Snapshot:
 
 
 def test_a_newer_record_is_left_alone(act: Actor) -> None:
-    """No script changes it; on its way through a worker it stays in `due`, where a newer one finds it."""
+    """F36: no script changes it; on its way through a worker it stays in `due`, where a newer one finds it."""
     job_id = act.enqueue()
     before = newer(act, job_id)
     assert act.take() == []

@@ -138,7 +138,7 @@ def test_no_number_text_or_name_is_logged(run: Run) -> None:
 
 
 def test_the_key_is_nowhere(run: Run) -> None:
-    """Neither in the logs nor in Redis, in no spelling."""
+    """F59: neither in the logs nor in Redis, in no spelling."""
     encoded = base64.b64encode(KEY.encode()).decode().rstrip("=")
     for spelling in (KEY, quote(KEY, safe=""), quote(KEY), quote_plus(KEY), encoded, json.dumps(KEY)[1:-1], KEY[8:]):
         assert spelling not in run.said

@@ -78,7 +78,7 @@ def test_a_traceback_shows_no_value(form: str) -> None:
 )
 @pytest.mark.parametrize("key", [KEY, "kz" + "0123456789abcdef" * 2, 'quo"te\\d ключ'])
 def test_a_secret_is_hidden_however_it_is_spelled(spell: Callable[[str], str], key: str) -> None:
-    """Plainly, URL-encoded, in base64, or as JSON and Python write it."""
+    """F59: plainly, URL-encoded, in base64, or as JSON and Python write it."""
     line = f"GET /?apiKey={spell(key)}&a=1"
     assert Redactor([key])(line).startswith("GET /?apiKey=[secret]")
 

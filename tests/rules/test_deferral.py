@@ -89,14 +89,14 @@ def test_the_ends_of_the_calendar_are_out_of_range(moment: datetime) -> None:
 
 @pytest.mark.parametrize("fold", [0, 1])
 def test_an_hour_that_a_clock_change_skips_is_refused(fold: int) -> None:
-    """On 28 March 2027 Kyiv's clocks go from 3:00 to 4:00: there is no 3:30 to send at."""
+    """F82: on 28 March 2027 Kyiv's clocks go from 3:00 to 4:00: there is no 3:30 to send at."""
     for moment in (local(2027, 3, 28, 3, 30, fold=fold), datetime(2027, 3, 28, 3, 30, fold=fold, tzinfo=KYIV)):
         with pytest.raises(ValueError, match="a clock change skips this time"):
             resolve(moment, zone=KYIV, now=unix(2027, 3, 27))
 
 
 def test_of_an_hour_that_a_clock_change_repeats_the_first_is_meant() -> None:
-    """On 31 October 2027 Kyiv's clocks show 3:30 at 0:30 and at 1:30 UTC."""
+    """F82: on 31 October 2027 Kyiv's clocks show 3:30 at 0:30 and at 1:30 UTC."""
     instant = resolve(local(2027, 10, 31, 3, 30), zone=KYIV, now=unix(2027, 10, 30))
     assert instant == datetime(2027, 10, 31, 0, 30, tzinfo=UTC)
     assert wire_time(instant, KYIV) == "2027-10-31 03:30:00"
@@ -133,14 +133,14 @@ def test_an_hour_repeated_elsewhere_does_not_matter() -> None:
     ],
 )
 def test_14_days_are_counted_as_instants_across_a_clock_change(now: float, last: datetime, late: datetime) -> None:
-    """A day of 23 or 25 hours doesn't move the end of the window."""
+    """F82: a day of 23 or 25 hours doesn't move the end of the window."""
     assert resolve(last, zone=KYIV, now=now).timestamp() == now + 14 * DAY
     with pytest.raises(ValueError, match="at most 14 days"):
         resolve(late, zone=KYIV, now=now)
 
 
 def test_one_hour_is_counted_as_an_instant_across_a_clock_change() -> None:
-    """At 2:30 in the night of the change 4:00 is half an hour away, though the wall shows an hour and a half."""
+    """F82: at 2:30 in the night of the change 4:00 is half an hour away, though the wall shows an hour and a half."""
     now = unix(2027, 3, 28, 0, 30)
     with pytest.raises(ValueError, match="at least one hour"):
         resolve(local(2027, 3, 28, 4, 0), zone=KYIV, now=now)

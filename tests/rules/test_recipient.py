@@ -28,7 +28,7 @@ from smsq.recipient import canonical_recipient
     ],
 )
 def test_what_people_write_around_the_digits_is_taken_off(written: str) -> None:
-    """A leading plus, spaces, hyphens, dots, brackets and direction marks don't belong to the number."""
+    """F77: a leading plus, spaces, hyphens, dots, brackets and direction marks don't belong to the number."""
     assert canonical_recipient(written) == "77010000001"
 
 
@@ -54,7 +54,7 @@ def test_what_people_write_around_the_digits_is_taken_off(written: str) -> None:
     ],
 )
 def test_a_number_that_cannot_be_called_from_anywhere_is_refused_with_a_hint(written: str, hint: str) -> None:
-    """No country is added and no prefix is dropped; the user is told what to write instead."""
+    """F77: no country is added and no prefix is dropped; the user is told what to write instead."""
     with pytest.raises(ValueError, match=re.escape(hint)):
         canonical_recipient(written)
 
@@ -92,21 +92,21 @@ def test_a_number_that_cannot_be_called_from_anywhere_is_refused_with_a_hint(wri
     ],
 )
 def test_whatever_else_stands_in_it_is_refused(written: str, hint: str) -> None:
-    """A character that no phone number has means that something else was pasted or exported."""
+    """F77: a character that no phone number has means that something else was pasted or exported."""
     with pytest.raises(ValueError, match=re.escape(hint)):
         canonical_recipient(written)
 
 
 @pytest.mark.parametrize("value", [77010000001, 7.7010000001e10, True, None, b"77010000001", ["77010000001"]])
 def test_only_a_string_is_a_number(value: object) -> None:
-    """An int or a float may have lost digits before it came here, so it isn't turned into a number."""
+    """F77: an int or a float may have lost digits before it came here, so it isn't turned into a number."""
     with pytest.raises(ValueError, match="must be a string"):
         canonical_recipient(value)
 
 
 @pytest.mark.parametrize("written", ["+76100000001", "+77990000001", "+4915112345678", "+225 01 02 03 04 05"])
 def test_unknown_ranges_are_let_through(written: str) -> None:
-    """Only country code and number of digits are judged: operators open ranges faster than tables follow."""
+    """F80: only country code and number of digits are judged: operators open ranges faster than tables follow."""
     assert canonical_recipient(written) == re.sub(r"\D", "", written)
 
 

@@ -54,7 +54,7 @@ FAMILY = "\N{MAN}\N{ZERO WIDTH JOINER}\N{WOMAN}\N{ZERO WIDTH JOINER}\N{GIRL}"
     ],
 )
 def test_size(text: str, encoding: str, units: int, billed: int) -> None:
-    """Units and segments are those of the text exactly as it is, and no pair is split."""
+    """F72, F73, F74, F75, F76: units and segments are those of the text exactly as it is, and no pair is split."""
     size = measure(text)
     assert (size.encoding, size.units, size.billed) == (encoding, units, billed)
 
@@ -67,13 +67,13 @@ def test_the_basic_alphabet_takes_one_septet(character: str) -> None:
 
 @pytest.mark.parametrize("character", "\f^{}\\[~]|€")
 def test_the_extension_takes_two_septets(character: str) -> None:
-    """A character behind the escape takes the escape's septet too."""
+    """F74: a character behind the escape takes the escape's septet too."""
     assert measure(character) == Segments("GSM-7", 2, 1, ())
 
 
 @pytest.mark.parametrize("character", "çá`ığşĞұ\t\u00a0’\u200c\x1b«–№Ё")
 def test_what_looks_like_the_alphabet_but_is_not_in_it(character: str) -> None:
-    """One such character makes the whole text UCS-2, and is named."""
+    """F74: one such character makes the whole text UCS-2, and is named."""
     assert measure(f"a{character}b") == Segments("UCS-2", 3, 1, (character,))
 
 
@@ -91,7 +91,7 @@ def test_a_message_knows_its_size() -> None:
 @example("a" * 152 + "€" * 80)
 @example("я" * 66 + "😀" * 34)
 def test_filling_segments_one_character_after_the_other_needs_as_many(text: str) -> None:
-    """The count is that of a phone which fills one segment after the other and never splits a pair."""
+    """F72: the count is that of a phone which fills one segment after the other and never splits a pair."""
     size = measure(text)
     single, part = (160, 153) if size.encoding == "GSM-7" else (70, 67)
     widths = [2 if (c in "]€" if size.encoding == "GSM-7" else c == "😀") else 1 for c in text]

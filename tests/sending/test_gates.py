@@ -109,7 +109,7 @@ def test_the_other_workers_go_on(
 def test_a_gateway_that_is_down_is_not_hammered(
     start: Callable[..., Worker], queue: SmsQueue, own_sandbox: Sandbox, client: "redis.Redis"
 ) -> None:
-    """After some failures in a row only probes go out; when it answers again all is sent, once."""
+    """F93: after some failures in a row only probes go out; when it answers again all is sent, once."""
     own_sandbox.post("/sandbox/fail", **{"next": 1000, "as": "reset-twice"})
     own_sandbox.stop()
     running = start(SMSQ_CIRCUIT_AFTER="5")

@@ -66,7 +66,7 @@ def test_an_urgent_job_does_not_wait_behind_a_campaign(
 def test_batches_of_a_lane_take_turns(
     worker_up: Worker, queue: SmsQueue, sandbox: Sandbox, client: "redis.Redis"
 ) -> None:
-    """A small batch that comes after a large one isn't behind it: it is done while most of the large one waits."""
+    """F44: a small batch that comes after a large one isn't behind it: it is done while most of the large one waits."""
     sandbox.post("/sandbox/latency", seconds=0.05)
     enqueue(queue, range(1000), "bulk", "large")
     small = enqueue(queue, range(7000, 7010), "bulk", "small")

@@ -90,7 +90,7 @@ def test_only_what_was_given_is_sent(worker_up: Worker, queue: SmsQueue, sandbox
 
 
 def test_exactly_these_characters_arrive(worker_up: Worker, queue: SmsQueue, sandbox: Sandbox) -> None:
-    """Every text reaches the gateway as it was given, none normalised, trimmed or escaped twice."""
+    """F75: every text reaches the gateway as it was given, none normalised, trimmed or escaped twice."""
     numbers = {ordinary(number): text for number, text in enumerate(TEXTS.values())}
     jobs = list(queue.enqueue_many(Sms(recipient=number, text=text) for number, text in numbers.items()))
     for job in jobs:

@@ -179,7 +179,7 @@ def stories(worker_up: Worker, shared_server: Server, shared_sandbox: Sandbox) -
 def test_what_may_have_been_accepted_is_never_called_again(
     stories: dict[str, Story], shared_sandbox: Sandbox, name: str
 ) -> None:
-    """One call. The gateway is asked: what it has is `sent`; where nothing proves that it hasn't, a person decides."""
+    """F55: one call, and the gateway is asked. What it has is `sent`; else, without a proof, a person decides."""
     taken = {row["name"]: row["accepted"] != "never" for row in shared_sandbox.get("/sandbox/recipients")}
     state = State.SENT if taken[name] else State.UNKNOWN
     assert stories[name] == Story(state, calls=1, messages=int(taken[name]))

@@ -33,7 +33,7 @@ def enqueue(queue: SmsQueue, count: int, batch_id: str | None = None) -> list[st
 def test_jobs_that_nobody_would_look_at_again_are_found(
     worker_up: Worker, queue: SmsQueue, sandbox: Sandbox, client: "redis.Redis", lost: str
 ) -> None:
-    """Item 8: in neither a lane nor `due`, because somebody deleted a list or a set: repaired, said, and sent once."""
+    """F05: in neither a lane nor `due`, because somebody deleted a list or a set: repaired, said, and sent once."""
     client.hset("smsq:pause", "all", "1 a test")
     jobs = enqueue(queue, 5, batch_id="b")
     if lost == "due":

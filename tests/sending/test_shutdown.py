@@ -69,7 +69,7 @@ def test_a_stopping_worker_gives_back_at_once_what_it_has_not_called(
 def test_on_celerys_pools_what_was_not_called_is_back_when_the_worker_has_gone(
     worker: StartWorker, queue: SmsQueue, sandbox: Sandbox, pool: str
 ) -> None:
-    """Its calls end well, the rest is on the lane, and it exits with 0."""
+    """F34: its calls end well, the rest is on the lane, and it exits with 0."""
     leaving = worker("-P", pool, "--concurrency", str(SLOTS))
     sandbox.post("/sandbox/latency", seconds=LATENCY)
     jobs = enqueue(queue, JOBS)
@@ -93,7 +93,7 @@ def left_as_it_should_be(queue: SmsQueue, sandbox: Sandbox, jobs: list[str]) -> 
 def test_another_worker_has_the_rest_while_the_calls_are_out(
     worker: StartWorker, queue: SmsQueue, sandbox: Sandbox
 ) -> None:
-    """Two workers under load, one is stopped: the other sends what it gives back; each number gets one message."""
+    """F34: two workers under load, one is stopped: the other sends what it gives back; each number gets one message."""
     leaving, staying = worker("--concurrency", str(SLOTS)), worker("--concurrency", str(SLOTS))
     sandbox.post("/sandbox/latency", seconds=0.5)
     jobs = enqueue(queue, JOBS)

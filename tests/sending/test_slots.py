@@ -17,7 +17,7 @@ async def _turns() -> None:
 
 
 def test_higher_lanes_are_served_first() -> None:
-    """Of those who wait for a slot the urgent one gets it, however late it came."""
+    """F44: of those who wait for a slot the urgent one gets it, however late it came."""
 
     async def story() -> list[str]:
         slots, order = Slots(1), []
