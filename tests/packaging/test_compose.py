@@ -12,7 +12,7 @@ import pytest
 import redis
 
 from config.settings import WorkerSettings
-from smsq import Sms, SmsQueue, State
+from smsq import Sms, SmsQueue, State, keys
 from smsq.settings import variable
 from tests.packaging import compose
 from tests.packaging.containers import Containers
@@ -113,13 +113,23 @@ def test_health_checks_pass(containers: Containers, flower: Flower) -> None:
 
 
 def test_a_frozen_worker_fails_its_health_check(containers: Containers, flower: Flower) -> None:
-    """The worker's check is answered by the worker: when that stands still, the check fails."""
+    """The worker's check judges by its deeds: half a minute after it stood still, the check fails (F92)."""
     worker = containers.running["worker"]
     worker.send_signal(signal.SIGSTOP)
     try:
-        assert containers.health("worker") != 0
+        with redis.Redis(port=containers.ports["redis"], decode_responses=True) as client:
+            ((name, told),) = client.hgetall(keys.WORKERS).items()
+            beat, _, said = told.partition(" ")
+            client.hset(keys.WORKERS, name, f"{int(beat) - 30_000} {said}")  # the half minute
+        assert containers.health("worker") == 1
     finally:
         worker.send_signal(signal.SIGCONT)
+    wait_until(lambda: containers.health("worker") == 0, what="it is well again")
+
+
+def test_a_worker_without_redis_fails_its_health_check(containers: Containers, flower: Flower) -> None:
+    """A worker that can't reach Redis takes nothing."""
+    assert containers.health("worker", SMSQ_REDIS_URL="redis://127.0.0.1:1/0") == 3
 
 
 @pytest.mark.parametrize("page", ["/", "/tasks", "/broker", "/api/tasks", "/api/workers", "/api/queues/length"])
