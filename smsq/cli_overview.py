@@ -86,6 +86,9 @@ def _worker(worker: Worker, now: int) -> Iterator[str]:
     said = worker.said
     yield f"{worker.in_use} of {said.get('slots', '?')} calls, {said.get('reserved', '?')} reserved"
     yield ",".join(map(str, said.get("lanes", [])))
+    stalled = said.get("stalled")
+    if isinstance(stalled, int | float) and stalled:
+        yield f"has done nothing for {_span(round(stalled * 1000))} though it should"
     if worker.gate:
         yield f"its account is refused, {_gate(worker.gate, now)}"
 

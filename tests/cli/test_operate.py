@@ -280,7 +280,7 @@ def test_what_was_counted_in_queues(smsq: Command, client: "redis.Redis") -> Non
 def test_gates_and_workers_in_queues(smsq: Command, client: "redis.Redis") -> None:
     """A closed gate has its reason; when every live worker's is closed, the queue is paused; the dead don't count."""
     now = client.time()[0] * 1000
-    said = json.dumps({"slots": 100, "in_use": 3, "reserved": 1, "lanes": ["urgent"], "name": "x"})
+    said = json.dumps({"slots": 100, "in_use": 3, "reserved": 1, "lanes": ["urgent"], "name": "x", "stalled": 40.0})
     client.hset(keys.WORKERS, mapping={"a@here": f"{now} {said}", "b@here": f"{now - 60_000} {said}", "c@here": "x"})
     open_ = smsq("queues", "--json").result
     assert open_["paused"] is None
@@ -290,7 +290,12 @@ def test_gates_and_workers_in_queues(smsq: Command, client: "redis.Redis") -> No
     closed, shown = smsq.each([("queues", "--json"), ("queues",)])
     assert closed.result["paused"] == "the account of every live worker is refused: code 8: key"
     assert shown.rows["workers"] == "1 live"
-    assert "its account is refused" in shown.out
+    [live, dead] = [line for line in shown.out.splitlines() if "@here" in line]
+    assert live.split("  ")[1:5] == [
+        "a@here", "3 of 100 calls, 1 reserved", "urgent", "has done nothing for 40 s though it should",
+    ]  # fmt: skip
+    assert "  its account is refused, closed for " in live
+    assert dead.startswith("  b@here  not heard of for 1")
     client.hset(keys.CIRCUIT, mapping={"failures": 20, "since": now, "reason": "timeout", "probe_at": now + 5000})
     later = now + 60_000
     client.hset(keys.PACE, mapping={"hold": 0, "factor": 2, "factor_until": later, "reason": "code 30"})
