@@ -17,7 +17,13 @@
 -- Keeps rule 1: a final job is in neither, and goes on its lane once, or in `due`.
 local nonce, from = ARGV[1], ARGV[2]
 local now = NOW
-local SEARCHED = 10000   -- ids of a lane, for one that has stayed there; `take` drops what is there twice (rule 2)
+local SEARCHED = 1000   -- ids of a lane, for one that has stayed there; `take` drops what is there twice (rule 2)
+
+-- Whether a job's id has stayed on its lane: it was cancelled there, in doubt, and nobody could say.
+local function stayed(job)
+  local waiting = ours('smsq:lane:' .. job.lane .. ':' .. job.batch, 'list')
+  return from == 'unknown' and redis.call('LPOS', waiting, job.id, 'MAXLEN', SEARCHED)
+end
 
 local function reopen(job)
   local key = job_key(job.id)
@@ -47,7 +53,6 @@ local function retry(id)
   if redis.call('HEXISTS', job_key(id), 'm0') == 0 then return 'malformed' end
   local how = ended(job, now)
   if how then return how end
-  local waiting = ours('smsq:lane:' .. job.lane .. ':' .. job.batch, 'list')
   reopen(job)
   if job.doubt then
     note(job, now, 'retried', 'asked about first: Redis may have forgotten a call')
@@ -60,7 +65,7 @@ local function retry(id)
     save_ask(job)
   end
   set_state(job, 'queued', now)
-  if redis.call('LPOS', waiting, id, 'MAXLEN', SEARCHED) then
+  if stayed(job) then
     ring(job.lane)
   else
     to_lane(job.lane, job.batch, {id})
