@@ -84,12 +84,15 @@ def test_lists_are_filtered(smsq: Command, three: list[str]) -> None:
 
 
 def test_a_long_list_says_that_it_is_cut(smsq: Command, queue: SmsQueue, stand_in: StandIn) -> None:
-    """A hundred are shown if nothing else is said, and a note that there are more."""
-    for _ in queue.enqueue_many([SMS] * 101):
-        stand_in.refuse(State.FAILED, JobError("a reason"))
-    cut, whole = smsq.each([("failed",), ("failed", "--limit", "101")])
+    """A hundred are shown if nothing else is said, and a note that there are more; an action takes all."""
+    newest_first = []
+    for _ in queue.enqueue_many([SMS] * 501):
+        newest_first.insert(0, stand_in.refuse(State.FAILED, JobError("a reason")))
+    cut, whole, retried = smsq.each([("failed",), ("failed", "--limit", "501"), ("failed", "--all", "--retry")])
     assert (len(ids(cut)), cut.errors) == (100, ["note: there are more than 100; --limit shows as many as it says"])
-    assert (len(ids(whole)), whole.err) == (101, "")
+    assert (whole.err, sorted(ids(whole)), ids(whole)[:100]) == ("", sorted(newest_first), ids(cut))
+    assert (retried.code, retried.err, ids(retried)) == (0, "", ids(whole))
+    assert smsq("failed").out == ""
 
 
 def test_retry_what_a_filter_finds(smsq: Command, queue: SmsQueue, three: list[str]) -> None:
