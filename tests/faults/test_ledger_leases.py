@@ -42,13 +42,16 @@ def test_a_renewal_that_does_not_come_starts_no_second_call(site: MakeSite) -> N
     """F09: for longer than a lease nothing runs in the worker; another takes over, and it calls for none of it."""
     here = site()
     other = here.start("-c", "4", ready=False)
-    busy = here.start("-c", "4", "-I", greedy.__name__, TEST_GREEDY_SECONDS="8")
+    busy = here.start("-c", "4", "-I", greedy.__name__, TEST_GREEDY_SECONDS="15")
     other.wait_ready()
     here.sandbox.post("/sandbox/latency", seconds=0.4)
     here.enqueue(JOBS)
     here.calls_are_out(4)
     busy.signal(greedy.SIGNAL)
     wait_until(lambda: other.lines("job.asking"), what="another takes over")
+    here.check_all_sent_once()
+    wait_until(lambda: busy.lines(greedy.EVENT), what="it runs again")
+    here.check_consumes()
     here.check_all_sent_once()
     here.same_processes()
 
