@@ -7,7 +7,8 @@
 -- the record's last nonce begins nothing again (rule 10): such a repeat comes late, and its sender has long given up. A
 -- job without an entry in `due` is still, or again, on a lane: refused (rule 3). A job in doubt is asked about before
 -- anyone calls for it (rule 18). One that has expired or was cancelled with its batch ends here, uncalled. A record
--- that can't be used ends too. What a pause or a gate holds back goes back to its lane (rule 5).
+-- that can't be used ends too. An id that comes more than once in a call (a worker may hold copies) is begun once: the
+-- copies have one nonce. What a pause or a gate holds back goes back to its lane (rule 5).
 --
 -- ARGV  nonce, its epoch, lease (ms), look again (ms), retention (ms), worker, tokens (1, or 0: campaign names have
 --       none, and jobs of the same number and text are told apart by `twins`), id...
@@ -101,9 +102,10 @@ local function give_back(key, probe_at, permit, id)
   end
 end
 
-local answers = {}
+local answers, seen = {}, {}
 for i = 8, #ARGV do
-  local answer = begin(ARGV[i])
+  local answer = seen[ARGV[i]] and {'taken'} or begin(ARGV[i])
+  seen[ARGV[i]] = true
   if answer[1] ~= 'begun' and answer[1] ~= 'epoch' and answer[1] ~= 'taken' then
     give_back(CIRCUIT, circuit_probe, circuit_permit, ARGV[i])
     give_back(worker_gate(worker), worker_probe, worker_permit, ARGV[i])

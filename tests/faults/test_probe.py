@@ -151,7 +151,6 @@ def test_a_pool_that_stands_still_fails(site: MakeSite, limit: int) -> None:
         is_well(here, name)
 
 
-@pytest.mark.xfail(strict=True, reason="they begin in one batch, so with one nonce, and each of them calls")
 def test_copies_of_a_hint_that_begin_together_call_once(site: MakeSite) -> None:
     """Rule 6: a job that was taken again while its worker stood still is begun once, whoever has how many copies."""
     here = site()

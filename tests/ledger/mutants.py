@@ -85,6 +85,11 @@ MUTANTS = [
         "test_rules_tokens.test_rule_6_a_ledger_that_went_back_in_time_gives_no_token_twice", {},
     ),
     Mutant(
+        6, "copies in one call are begun once", "begin.lua",
+        "seen[ARGV[i]] and {'taken'} or begin(ARGV[i])", "begin(ARGV[i])",
+        "test_rules_tokens.test_rule_6_copies_of_a_hint_in_one_call_are_begun_once", {},
+    ),
+    Mutant(
         7, "a repeat tells what is left", "begin.lua",
         "left = due - now", "left = lease",
         "test_rules_tokens.test_rule_7_a_begin_that_is_repeated_answers_the_same_and_what_is_left", {},

@@ -12,6 +12,15 @@ from tasks.hold import MARGIN, Hold
 from tests.ledger.actor import DAY, IDS, LEASE, NONCE, RESERVATION, Actor, outcome
 
 
+def test_rule_6_copies_of_a_hint_in_one_call_are_begun_once(act: Actor) -> None:
+    """They share the call's nonce, and only one of them may call the gateway; so does a repeat of the call."""
+    first, second = act.enqueue(), act.enqueue()
+    act.take()
+    for _ in range(2):
+        words = [begun.word for begun in act.run(act.begin_call([first, first, second, first]))]
+        assert words == ["begun", "taken", "begun", "taken"]
+
+
 def test_rule_6_a_ledger_that_went_back_in_time_gives_no_token_twice(act: Actor) -> None:
     """The token is the caller's nonce, not a counter that an older ledger would count again."""
     job_id = act.enqueue()
