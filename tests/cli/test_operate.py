@@ -85,7 +85,7 @@ def test_lists_are_filtered(smsq: Command, three: list[str]) -> None:
 
 def test_a_long_list_says_that_it_is_cut(smsq: Command, queue: SmsQueue, stand_in: StandIn) -> None:
     """A hundred are shown if nothing else is said, and a note that there are more; an action takes all."""
-    newest_first = []
+    newest_first: list[str] = []
     for _ in queue.enqueue_many([SMS] * 501):
         newest_first.insert(0, stand_in.refuse(State.FAILED, JobError("a reason")))
     cut, whole, retried = smsq.each([("failed",), ("failed", "--limit", "501"), ("failed", "--all", "--retry")])
