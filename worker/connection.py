@@ -23,6 +23,14 @@ class PatientConnection(Connection):
         """Connects, and tries again as long as it takes."""
         return super().ensure_connection(*args, interval_max=interval_max, **kwargs)
 
+    def ensure(self, *args: Any, max_retries: int | None = None, **kwargs: Any) -> Any:  # noqa: ANN401
+        """Tries once what Celery would have tried without end: to publish a heartbeat.
+
+        It does so in the worker's main thread, which then neither noticed that its other connections were dead, nor
+        obeyed a signal, for as long as Redis stood still. Events that couldn't be published are sent later.
+        """
+        return super().ensure(*args, max_retries=max_retries or 0, **kwargs)
+
     def maybe_switch_next(self) -> None:
         """Switches to no other address."""
 

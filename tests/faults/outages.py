@@ -21,8 +21,11 @@ if TYPE_CHECKING:
 
     from tests.support.worker import Worker
 
-#: What a worker's log has in it when Redis can't be used.
-_SIGNS = (".unavailable", "wait.refused", "Connection to broker lost", "Cannot connect", "onnection error")
+#: What a worker's log has in it when Redis can't be used: by its consumer, and by its dispatcher, each on its own way.
+_SIGNS = (
+    ("take.unavailable", "wait.refused", "Connection to broker lost", "Cannot connect"),
+    ("dispatcher.unavailable",),
+)
 
 
 class Wired(NamedTuple):
@@ -33,19 +36,33 @@ class Wired(NamedTuple):
 
     @contextmanager
     def until_noticed(self, seconds: float) -> Iterator[None]:
-        """Has the fault that begins in it last until each worker's log tells of it, and then so many seconds."""
-        before = {worker.pid: _complaints(worker) for worker in self.site.workers}
+        """Has the fault that begins in it last until workers' logs tell of it, and then so many seconds.
+
+        Each dispatcher must have noticed, and a consumer: one whose window is full has nothing to ask for.
+        """
+        workers = self.site.workers
+        before = {worker.pid: _complaints(worker) for worker in workers}
         yield
-        for worker in self.site.workers:
-            wait_until(lambda: _complaints(worker) > before[worker.pid], what="it has noticed", timeout=60)  # noqa: B023
+
+        def noticed() -> bool:
+            consumers, dispatchers = [], []
+            for worker in workers:
+                assert worker.process.poll() is None, f"it ended the worker:\n{worker.text()[-2000:]}"
+                now, then = _complaints(worker), before[worker.pid]
+                consumers.append(now[0] > then[0])
+                dispatchers.append(now[1] > then[1])
+            return any(consumers) and all(dispatchers)
+
+        wait_until(noticed, what="it was noticed", timeout=60)
         last(seconds)
 
 
 Fault = Callable[[Wired, float], None]
 
 
-def _complaints(worker: "Worker") -> int:
-    return sum(any(sign in line for sign in _SIGNS) for line in worker.text().splitlines())
+def _complaints(worker: "Worker") -> list[int]:
+    lines = worker.text().splitlines()
+    return [sum(any(sign in line for sign in signs) for line in lines) for signs in _SIGNS]
 
 
 # -- it doesn't answer: each lasts until it was noticed and then for so many seconds
@@ -79,11 +96,10 @@ def half_open(wired: Wired, seconds: float) -> None:
 
 
 def paused(wired: Wired, seconds: float) -> None:
-    """CLIENT PAUSE: the server takes commands and does none."""
-    with wired.site.server.client() as client:
-        with wired.until_noticed(seconds):
-            client.client_pause(120_000)
-        client.client_unpause()
+    """CLIENT PAUSE: the server takes commands and does none; not even one that would end the pause."""
+    with wired.site.server.client() as client, wired.until_noticed(seconds):
+        client.client_pause(20_000 + int(seconds * 1000))
+    wait_until(wired.site.server.answers, what="the pause is over")
 
 
 # -- it hangs up

@@ -31,11 +31,12 @@ SETTLES_SOON = {
     "SMSQ_LEASE": "6",
     "SMSQ_RESERVATION": "4",  # what a take costs whose answer is lost: the network may deliver one after its time
 }
-#: A worker for each pool, by the lane that is its own; fewer slots than a burst of jobs, so that some wait.
+#: A worker for each pool, by the lane that is its own: fewer slots than a burst of jobs has. The first one's window is
+#: smaller than that too, so that jobs wait on its lane; the others' have room, and those workers ask for more.
 POOLS: dict[Lane, tuple[str, ...]] = {
-    "urgent": ("-c", "10"),
-    "normal": ("-P", "threads", "-c", "10"),
-    "bulk": ("-P", "prefork", "-c", "4"),
+    "urgent": ("-c", "5"),
+    "normal": ("-P", "threads", "-c", "10", "--prefetch-multiplier", "10"),
+    "bulk": ("-P", "prefork", "-c", "4", "--prefetch-multiplier", "10"),
 }
 _OTHERS = ordinary(9_999_999)
 
