@@ -15,7 +15,7 @@ from smsq.states import State
 
 _LINE: Final = re.compile(r"([0-9]{1,15}) (\w+) ?(.*)")
 _ATTEMPT: Final = re.compile(r"calls=([0-9]+) took=([0-9]+) ?(.*)")
-#: What a job waits for after each of these; else, and when it was accepted, for its turn: its `send_at`, or a worker.
+#: What a job waits for after each of these; else for its turn on the lane.
 _WAITED_FOR: Final = {"scheduled": "its moment", "retrying": "its next try"}
 #: What ends a wait for a call; unless it was one for an answer about a call.
 _ENDS_A_WAIT: Final = ("attempt", "expired", "cancelled")
@@ -32,7 +32,7 @@ class Event:
         detail: In a few words.
         calls: With an attempt: calls to the gateway, several if it was tried again in place; None if nobody knows.
         took: With an attempt: ms from its begin to its outcome.
-        waited: With an attempt, and with an end without one: ms since what happened before.
+        waited: With an attempt, an end without one, and when its moment came: ms since what happened before.
         waited_for: What for.
     """
 
@@ -56,7 +56,7 @@ class Event:
 
 def events_of(story: Story) -> list[Event]:
     """Returns what happened to a job, in order."""
-    events = [Event(_accepted(story), "accepted", _where(story))]
+    events = [Event(_accepted(story), "accepted", _where(story)), *_came_due(story)]
     for event in _noted(story):
         events.append(_with_wait(event, events[-1], story))
     if (last := _unnoted_attempt(story, events)) is not None:
@@ -122,6 +122,13 @@ def _done(story: Story) -> int:
 def _where(story: Story) -> str:
     batch = story.job.batch_id
     return f"lane {story.job.lane}" + (f", batch {batch}" if batch else "")
+
+
+def _came_due(story: Story) -> Iterator[Event]:
+    """The moment of its `send_at`, once it has come."""
+    moment = story.record.get("send_at", "")
+    if moment.isdigit() and int(moment) <= _done(story):
+        yield Event(int(moment), "due", waited=int(moment) - _accepted(story), waited_for="its moment")
 
 
 def _noted(story: Story) -> Iterator[Event]:

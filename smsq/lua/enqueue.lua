@@ -57,6 +57,7 @@ for i = 7, #ARGV, 5 do
     if batch ~= '' then add('batch', batch) end
     if expires_in ~= '' then add('expires', now + tonumber(expires_in)) end
     if on_unknown ~= '' then add('on_unknown', on_unknown) end
+    if state == 'scheduled' then add('send_at', later) end   -- for the timeline; `due` alone decides
     if key_hash ~= '' then
       add('key', key_hash)
       redis.call('SET', 'smsq:key:' .. key_hash, id .. ' ' .. content)

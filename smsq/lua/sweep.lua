@@ -6,6 +6,8 @@
 -- the list is long; but ids wait in the order in which they came, nearly: only one that is older than the first of its
 -- list is looked for.
 --
+-- A new round also forgets workers that nobody has heard of for a day.
+--
 -- ARGV  cursor (0 to begin), keys to look at, about
 -- Returns {next cursor ('0': all were looked at), id, what, ...}: 'repaired' it is on its lane or in `due` again; 'parked'
 --         it has no usable record
@@ -54,6 +56,15 @@ local function look_at(id)
   tell(id, 'repaired')
 end
 
+-- Workers that nobody has heard of for a day: containers have another name each time.
+local function forget_workers()
+  local heard = redis.pcall('HGETALL', 'smsq:workers')
+  for i = 1, heard.err and 0 or #heard, 2 do
+    if tonumber(heard[i + 1]:match('^%d+') or 0) < NOW - 86400000 then redis.call('HDEL', 'smsq:workers', heard[i]) end
+  end
+end
+
+if ARGV[1] == '0' then forget_workers() end
 local found = redis.call('SCAN', ARGV[1], 'MATCH', 'smsq:job:*', 'COUNT', ARGV[2])
 for _, key in ipairs(found[2]) do look_at(key:sub(#'smsq:job:' + 1)) end
 return {found[1], unpack(answer)}

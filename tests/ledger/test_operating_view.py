@@ -258,3 +258,13 @@ def test_f05_the_story_of_a_damaged_record(act: Actor) -> None:
     found = act.run(ledger.story(job_id))
     assert found is not None
     assert (found.job.state, found.job.error) == (State.FAILED, JobError("malformed record"))
+
+
+def test_workers_that_nobody_hears_of_are_forgotten(act: Actor) -> None:
+    """Containers have another name at each start: a round of the sweep begins with those a day old."""
+    now = act.look().now
+    act.client.hset(keys.WORKERS, "old", f"{now - DAY - 1000} {{}}")
+    act.client.hset(keys.WORKERS, "young", f"{now - DAY + 100_000} {{}}")
+    act.client.hset(keys.WORKERS, "broken", "{}")
+    act.run(ledger.sweep("0", 1000))
+    assert act.client.hkeys(keys.WORKERS) == ["young"]

@@ -179,6 +179,19 @@ def test_a_deferral_that_came_due(act: Actor, operator: Operator) -> None:
     assert timeline.events[2].waited_for == "its moment"
 
 
+def test_a_job_whose_moment_has_come(act: Actor, operator: Operator) -> None:
+    """What it waited for until its `send_at` is told apart from the lane; before it there is no such event."""
+    job_id = act.enqueue(delay=60_000)
+    assert told_of(why(operator, job_id)) == ["accepted: lane normal"]
+    act.pass_time(60_000)
+    act.take_due()
+    send(act, job_id, NONCE)
+    due, attempt = why(operator, job_id).events[1:3]
+    assert (due.name, due.waited_for) == ("due", "its moment")
+    assert due.waited == due.at - why(operator, job_id).events[0].at
+    assert (attempt.name, attempt.waited_for) == ("attempt", "its turn")
+
+
 def test_a_long_life_is_bounded(act: Actor, operator: Operator) -> None:
     """How it began stays, and the last lines; what lies between goes."""
     job_id = act.lose(act.enqueue())
