@@ -7,6 +7,7 @@ import pytest
 
 from smsq import Sms, keys
 from tests.faults.conftest import MakeSite
+from tests.faults.site import Site
 from tests.support.sandbox import ordinary
 from tests.support.waiting import wait_until
 
@@ -17,19 +18,42 @@ JOBS = 3000
 _NUMBERS = range(JOBS)
 
 
-def test_what_waits_for_the_pace_waits_once(site: MakeSite) -> None:
-    """F14: with a rate far below the backlog, and two workers that look all the time, each job is in one place."""
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize(
+    ("jobs", "workers", "calls"), [(3000, 2, 100), pytest.param(20_000, 4, 2000, marks=pytest.mark.long)]
+)
+def test_what_waits_for_the_pace_waits_once(site: MakeSite, jobs: int, workers: int, calls: int) -> None:
+    """F14: with a rate far below the backlog, and workers that look all the time, each job is in one place."""
     here = site()
-    list(here.queue.enqueue_many((Sms(recipient=ordinary(n), text="Код") for n in _NUMBERS), lane="bulk"))
-    for worker in [here.start(ready=False, SMSQ_RATE_LIMIT="20/s", SMSQ_RESERVATION="1") for _ in range(2)]:
+    backlog(here, jobs)
+    for worker in [here.start(ready=False, SMSQ_RATE_LIMIT="20/s", SMSQ_RESERVATION="1") for _ in range(workers)]:
         worker.wait_ready()
     with here.server.client() as client:
-        for calls in range(0, 100, 5):
-            here.calls_are_out(calls)
-            assert len(waiting := where(client)) == len(set(waiting)) <= JOBS
-            assert client.llen("sms.bulk") <= JOBS
+        for so_many in range(0, calls, calls // 20):
+            wait_until(lambda: len(here.sandbox.calls()) >= so_many, what="calls", timeout=60)  # noqa: B023
+            assert len(waiting := where(client)) == len(set(waiting)) <= jobs
+            assert client.llen("sms.bulk") <= jobs
         assert not client.hget(keys.COUNTERS, "dropped_stale")
     assert set(here.sandbox.counts().values()) == {1}
+
+
+def test_what_nobody_reads_stays_as_it_is(site: MakeSite) -> None:
+    """F14: no worker reads the lane, and one looks at what is due all the time: not an id is added or moved."""
+    here = site()
+    jobs = backlog(here, JOBS)
+    here.start("-Q", "sms.normal", SMSQ_DISPATCH_INTERVAL="0.05", SMSQ_SWEEP_INTERVAL="0.1")
+    here.enqueue(40)
+    here.check_all_sent_once()
+    with here.server.client() as client:
+        assert where(client) == jobs
+        assert client.llen("sms.bulk") == JOBS
+    assert not here.workers[0].lines("job.repaired")
+
+
+def backlog(here: Site, count: int) -> list[str]:
+    """Enqueues bulk messages, to numbers that no other job of the site has, and returns the jobs' ids."""
+    messages = (Sms(recipient=ordinary(1_000_000 + number), text="Код") for number in range(count))
+    return [job.id for job in here.queue.enqueue_many(messages, lane="bulk")]
 
 
 @pytest.mark.long
