@@ -97,8 +97,9 @@ def broker_url(address: Address) -> str:
 
 def _transport_options(address: Address) -> dict[str, Any]:
     options: dict[str, Any] = {
-        # A frozen server must not hold the worker's main thread for ever.
-        "socket_timeout": 5.0,
+        # What a frozen server may hold the worker's main thread for, each time. Stopping speaks to it some ten times,
+        # and all of that must fit into a supervisor's grace (F28).
+        "socket_timeout": 2.0,
         "socket_connect_timeout": 2.0,
         "socket_keepalive": True,
         # How often kombu looks for connections that no longer answer, and how long an answer may be overdue: together
