@@ -26,8 +26,7 @@ def questions(here: Site) -> list[float]:
 def test_many_lost_answers_are_settled_by_few_questions(site: MakeSite) -> None:
     """F93: a thousand are lost together; pages of one list answer for all, and each job has its ids.
 
-    Ten pages hold them. On a busy machine more rounds begin before all of them have gone out: far fewer than jobs, still
-    (on a quiet one some dozens).
+    Ten pages hold them, and on a busy machine more rounds begin before all have gone out: still far fewer than jobs.
     """
     here = site()
     here.start("-c", "1000", SMSQ_CIRCUIT_AFTER="10000")
