@@ -1,5 +1,7 @@
 """A gateway that loses hundreds of answers at once: asking about them mustn't become an outage of its own (F93)."""
 
+import pytest
+
 from smsq import keys
 from tests.faults.conftest import MakeSite
 from tests.faults.site import Site
@@ -46,3 +48,18 @@ def test_questions_leave_the_pace_to_calls(site: MakeSite) -> None:
     asked = questions(here)
     assert asked
     assert max(sum(first <= each < first + 0.95 for each in asked) for first in asked) <= rate / SHARE
+
+
+@pytest.mark.long
+@pytest.mark.timeout(500)
+def test_a_thousand_lost_answers_under_a_low_rate(site: MakeSite) -> None:
+    """F93: a worker dies with a thousand calls out; another settles them at ten calls a second, beside new jobs."""
+    here = site()
+    doomed = here.start("-c", "1000", SMSQ_CIRCUIT_AFTER="10000")
+    lose(here, 1000)
+    here.calls_are_out(1000)
+    doomed.kill()
+    here.start(SMSQ_RATE_LIMIT="10/s")
+    here.enqueue(200)
+    here.check_all_sent_once()
+    assert 0 < len(questions(here)) < 100
