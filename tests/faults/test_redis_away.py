@@ -71,8 +71,6 @@ def wired(standing: Callable[[], Wired], sandbox: Sandbox) -> Wired:
 
 #: Seconds for which each lasts in the long form; those that refuse (F24) are tried below all alike.
 LONG: dict[Fault, float] = {
-    killed: 60,
-    demoted: 20,
     frozen: 20,
     black_hole: 120,
     half_open: 30,
@@ -86,9 +84,12 @@ LONG: dict[Fault, float] = {
     busy: 20,
     flushed: 0,
     unbound: 30,
+    # Last, as they put jobs in doubt: those are asked about, with pauses that grow while Redis is away again.
+    killed: 60,
+    demoted: 20,
 }
-#: Those whose like is among the others: they take the longest to be noticed.
-ONLY_LONG = {half_open, paused}
+#: Those whose like is among the others, or that take the longest to be noticed.
+ONLY_LONG = {black_hole, half_open, paused, locked}
 
 
 @pytest.mark.timeout(300)
