@@ -1,6 +1,8 @@
 """What a process needs to send: its event loop, the ledger, the gateway's client, the slots. Made after a fork."""
 
 import asyncio
+import contextlib
+import math
 import os
 import secrets
 import threading
@@ -15,7 +17,7 @@ from smsq import ledger
 from smsq.async_connection import AsyncRunner
 from smsq.errors import QueueUnavailable
 from smsq.gateway.client import Client
-from smsq.ledger import Heard, Settlement, SettleWord, Told
+from smsq.ledger import Heard, Settled, Settlement, SettleWord, Told
 from smsq.ledger.asking import AnswerWord
 from smsq.ledger.holding import Reserved
 from smsq.scripts import boot_time
@@ -50,6 +52,8 @@ class Runtime:
         self.settings = settings
         self.thread = LoopThread()
         self.slots = Slots()
+        self._failures = 0  # calls in a row
+        self._held_back_at = -math.inf  # when this process heard that only probes may go out
         self.zone = settings.zone
         self.stopping = self.thread.run(self._make())
 
@@ -132,7 +136,7 @@ class Runtime:
     async def _settle_batch(self, settlements: Sequence[Settlement]) -> list[SettleWord]:
         settings, policy = self.settings, self.settings.policy
 
-        async def run() -> list[SettleWord]:
+        async def run() -> Settled:
             call = ledger.settle(  # made anew for each try: it says how long ago the jobs were begun
                 settlements,
                 retention=settings.retention_ms,
@@ -142,7 +146,37 @@ class Runtime:
             )
             return await self.runner.run(call, _TRY)
 
-        return await self._persist(run)
+        words, held_back = await self._persist(run)
+        self._hold_back(held_back=held_back)
+        return words
+
+    def _hold_back(self, *, held_back: bool) -> None:
+        if not held_back:
+            self._held_back_at = -math.inf
+        elif self._held_back_at == -math.inf:
+            self._held_back_at = boot_time()
+
+    def held_back(self, hold: Hold) -> bool:
+        """Returns whether a gate was closed after a job was begun: it isn't the probe, and must not be called now."""
+        return hold.begun_at < self._held_back_at
+
+    async def heed(self, heard: Heard | None) -> None:
+        """Takes in what a call came to, before the next one takes its slot; what it settles as tells the others.
+
+        Too many calls are told at once: the job may be tried again in place, and end well.
+        """
+        match heard:
+            case Heard("failing"):
+                self._failures += 1
+                if self._failures >= self.settings.circuit_after:
+                    self._hold_back(held_back=True)
+            case Heard("account"):
+                self._hold_back(held_back=True)
+            case Heard("slow"):
+                with contextlib.suppress(Stopped):
+                    await self.hear(heard)
+            case Heard("well"):
+                self._failures = 0
 
     async def answer(self, told: Told) -> AnswerWord:
         """Writes down what the gateway answered about a job.

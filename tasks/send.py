@@ -22,7 +22,7 @@ from smsq.privacy import mask_recipient
 from smsq.sms import Sms
 from smsq.states import State
 from tasks.calling import call
-from tasks.decide import decide
+from tasks.decide import decide, hear
 from tasks.hold import Hold
 from tasks.request import Ended
 from tasks.runtime import Runtime, Stopped, runtime
@@ -102,9 +102,12 @@ async def _attempt(process: Runtime, hold: Hold, moment: float | None) -> tuple[
         try:
             if hold.job_id in revoked:
                 return NOT_CALLED  # it goes back to its lane, and Celery, who gets it there, revokes it
+            if process.held_back(hold):
+                return NOT_CALLED  # it waits on its lane, with the others
             permit, moment = process.pace.permit(moment), None
             outcome = await process.gateway.send_sms(form, start_by=hold.start_by, permit=permit)
             called = True  # what the client raises, it raises before the first byte
+            await process.heed(hear(outcome))
             return outcome
         finally:
             process.slots.release()

@@ -235,9 +235,16 @@ class Settlement:
         return json.dumps(given, separators=(",", ":"))
 
 
+class Settled(NamedTuple):
+    """What became of each settlement, and whether only probes may go out by now: the circuit or the account."""
+
+    words: list[SettleWord]
+    held_back: bool
+
+
 def settle(
     settlements: Sequence[Settlement], *, retention: int, worker: str, circuit_after: int, list_delay: int = 0
-) -> Call[list[SettleWord]]:
+) -> Call[Settled]:
     """Settles begun jobs, each checked against its token.
 
     Args:
@@ -248,8 +255,8 @@ def settle(
         list_delay: Milliseconds until the gateway's lists must show a message.
     """
 
-    def parse(answers: list[bytes]) -> list[SettleWord]:
-        return [cast("SettleWord", word.decode()) for word in answers]
+    def parse(answers: list[Any]) -> Settled:
+        return Settled([cast("SettleWord", word.decode()) for word in answers[:-1]], answers[-1] == 1)
 
     args: list[str | bytes | int | float] = [retention, list_delay, worker, circuit_after]
     # Whoever hears of an end but "sent" must be able to rely on it (rule 23).

@@ -18,6 +18,7 @@
 --   'gone'      there is no record, or none that can be used
 --   'owned'     another job owns the messageId; nothing was written
 --   'twice'     the job was sent before, under other ids; the first ids stay
+-- and at last 1 if the circuit or the worker's own gate is closed, else 0
 -- Keeps rule 1: every branch ends the job, schedules it, or puts it on its lane.
 local retention, delay, worker, after = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
 local now = NOW
@@ -94,4 +95,5 @@ for i = 5, #ARGV do
     well = s.heard == 'well'
   end
 end
+answers[#answers + 1] = (closed(CIRCUIT) or closed(worker_gate(worker))) and 1 or 0
 return answers

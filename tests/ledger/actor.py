@@ -215,7 +215,8 @@ class Actor:
     ) -> Call[list[SettleWord]]:
         """What `settle` is called with; in the epoch that is known, where a settlement has none."""
         given = [each if each.epoch else replace(each, epoch=self.epoch) for each in settlements]
-        return ledger.settle(given, retention=RETENTION, worker=worker, circuit_after=circuit_after)
+        call = ledger.settle(given, retention=RETENTION, worker=worker, circuit_after=circuit_after)
+        return Call(call.script, call.args, lambda answer: call.parse(answer).words, call.confirm)
 
     def settle(self, settlement: Settlement, *, worker: str = WORKER, circuit_after: int = CIRCUIT_AFTER) -> SettleWord:
         """Settles a job."""

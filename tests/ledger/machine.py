@@ -194,7 +194,7 @@ class LedgerSteps(Agreement):
             circuit_after=CIRCUIT_AFTER,
             list_delay=DELAY * UNIT,
         )
-        [word] = self.ask(call)
+        [word] = self.ask(call).words
         assert word == self.model.settle(settlement, epoch=epoch, worker=worker, in_units=in_units)
 
     def pass_time(self, count: int) -> None:

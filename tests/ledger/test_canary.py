@@ -16,7 +16,7 @@ def sent(act: Actor, message_id: int) -> None:
     call = ledger.settle(
         [settlement], retention=RETENTION, worker=WORKER, circuit_after=CIRCUIT_AFTER, list_delay=DELAY
     )
-    assert act.run(call) == ["settled"]
+    assert act.run(call).words == ["settled"]
 
 
 def canary(act: Actor) -> int | None:

@@ -1,11 +1,14 @@
 """What holds jobs back: the circuit, an account's gate, the common pace. Rule 24 is about their probes."""
 
+from dataclasses import replace
+
 import pytest
 
 from smsq import keys, ledger
 from smsq.lanes import Lane
 from smsq.ledger import Heard, Look
-from tests.ledger.actor import DAY, LEASE, PATIENCE, POLICY, Actor, told
+from smsq.states import State
+from tests.ledger.actor import DAY, LEASE, PATIENCE, POLICY, RETENTION, Actor, outcome, told
 from tests.ledger.calls import AFTER, hear, out
 
 FAILING = Heard("failing", "connection refused")
@@ -261,3 +264,18 @@ def test_what_a_question_comes_to_concerns_those_who_call(act: Actor) -> None:
     assert act.client.hget(keys.worker_gate("a"), "reason") == "code 8"
     assert not act.client.exists(keys.worker_gate("b"))
     assert act.client.hexists(keys.CIRCUIT, "since")
+
+
+def test_who_settles_hears_whether_only_probes_may_go_out(act: Actor) -> None:
+    """What it has begun and not called goes back to its lane: the circuit for all, the account for its worker."""
+
+    def held_back(heard: Heard, job_id: str, worker: str) -> bool:
+        settlement = replace(outcome(job_id, State.RETRYING, token=job_id), heard=heard, epoch=act.epoch)
+        return act.run(ledger.settle([settlement], retention=RETENTION, worker=worker, circuit_after=AFTER)).held_back
+
+    calls = [out(act) for _ in range(AFTER + 3)]
+    assert held_back(REFUSED, calls[0], "a")
+    assert not held_back(FAILING, calls[1], "b")
+    assert [held_back(FAILING, job_id, "b") for job_id in calls[2:AFTER]] == [False] * (AFTER - 2)
+    assert held_back(FAILING, calls[AFTER], "b")
+    assert not held_back(Heard("well"), calls[AFTER + 1], "b")

@@ -139,3 +139,20 @@ def test_operators_pause_holds_a_lane_back(
     assert client.llen("sms.normal") == JOBS
     client.hdel("smsq:pause", "normal")
     assert {end_of(queue, job_id).state for job_id in jobs} == {State.SENT}
+
+
+def test_what_was_begun_before_the_circuit_closed_is_not_called(
+    start: Callable[..., Worker], queue: SmsQueue, own_sandbox: Sandbox
+) -> None:
+    """Item 5: jobs that wait for a slot go back to their lane, and don't hammer a gateway that is down."""
+    own_sandbox.post("/sandbox/latency", seconds=0.3)
+    own_sandbox.post("/sandbox/fail", **{"next": 1000, "as": "503"})
+    running = start(SMSQ_CIRCUIT_AFTER="10")
+    jobs = enqueue(queue, JOBS)
+    wait_until(lambda: running.lines("gate.closed"), what="the circuit is closed")
+
+    def sent() -> int:
+        return sum(call["method"] == "message/sendsmsmessage" for call in own_sandbox.calls())
+
+    wait_until(lambda: waiting(queue, jobs) + sent() == JOBS, what="the rest waits")
+    assert sent() < 20, "those that close it, and those that were out with them"

@@ -62,3 +62,15 @@ def test_too_many_questions_slow_all_workers_down(
     wait_until(lambda: asker.lines("gate.closed"), what="the pace is held")
     assert asker.lines("gate.closed")[0]["gate"] == "pace"
     assert end_of(queue, lost, 60).state is State.SENT
+
+
+def test_too_many_calls_are_heard_where_a_try_in_place_gets_over_them(
+    worker: Callable[..., Worker], queue: SmsQueue, sandbox: Sandbox
+) -> None:
+    """Code 30 for one call, which is tried again at once and accepted: the pace is lower all the same."""
+    running = worker(SMSQ_RATE_LIMIT="50/s", SMSQ_DISPATCH_INTERVAL="0.1")
+    sandbox.post("/sandbox/fail", **{"next": 1, "as": "code-30"})
+    job = queue.enqueue(Sms(recipient=ordinary(0), text="Код")).id
+    wait_until(lambda: running.lines("gate.closed"), what="the pace is held")
+    assert end_of(queue, job).state is State.SENT
+    assert end_of(queue, job).attempts == 2
