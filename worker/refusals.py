@@ -13,6 +13,7 @@ from click import Context, Parameter
 from click.core import ParameterSource
 
 from config.settings import WorkerSettings
+from worker.cold_stop import spare_calls
 from worker.connection import PatientConnection
 from worker.pool import TaskPool
 from worker.startup import ServerStep, refuse_server
@@ -48,6 +49,11 @@ _WITH_OUR_POOL = (
 )
 
 
+def _pool(options: Mapping[str, Any], conf: Mapping[str, Any]) -> type[BasePool]:
+    pool: type[BasePool] = get_implementation(options.get("pool") or conf["worker_pool"])
+    return pool
+
+
 def refused(options: Mapping[str, Any], conf: Mapping[str, Any], settings: WorkerSettings) -> list[str]:
     """Returns a line for each thing that a worker won't start with.
 
@@ -56,7 +62,7 @@ def refused(options: Mapping[str, Any], conf: Mapping[str, Any], settings: Worke
         conf: Celery's configuration, where some options land.
         settings: The worker's settings.
     """
-    pool: type[BasePool] = get_implementation(options.get("pool") or conf["worker_pool"])
+    pool = _pool(options, conf)
     candidates = _ALWAYS + (_WITH_OUR_POOL if issubclass(pool, TaskPool) else ())
     lines = [f"{each.flag}: {each.why}" for each in candidates if options.get(each.option) or conf.get(each.setting)]
     green = pool.__module__.rpartition(".")[2]
@@ -85,6 +91,7 @@ def refuse(**event: Any) -> None:  # noqa: ANN401 - a Celery signal's arguments
         sys.stderr.write("".join(f"{line}\n" for line in lines))
         raise SystemExit(EXIT_USAGE)
     refuse_server(settings)
+    spare_calls(_pool(event["options"], event["conf"]))
     app = event["instance"].app
     app.steps["worker"].add(ServerStep)
     app.amqp.Connection = PatientConnection

@@ -204,6 +204,21 @@ def test_who_prefers_two_to_none_is_called_again_after_a_kill(
     wait_until(lambda: survivor.lines("job.resend"), what="a line that says so")
 
 
+@pytest.mark.parametrize("pool", ["threads", "prefork"])
+def test_a_cold_stop_cuts_no_call_on_celerys_pools(
+    worker: StartWorker, queue: SmsQueue, sandbox: Sandbox, pool: str
+) -> None:
+    """SIGQUIT: what is out gets its answer there too, and the worker ends as told."""
+    leaving = worker("-P", pool, "--concurrency", "3")
+    sandbox.post("/sandbox/latency", seconds=LATENCY)
+    jobs = enqueue(queue, 3)
+    wait_until(lambda: len(sandbox.calls()) == 3, what="the calls are out")
+    leaving.signal(signal.SIGQUIT)
+    assert leaving.process.wait(30) == 0
+    assert len(in_states(queue, jobs, State.SENT)) == 3, leaving.text()[-3000:]
+    assert "Unrecoverable" not in leaving.text()
+
+
 @pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGQUIT])
 def test_a_second_signal_leaves_calls_a_few_seconds(
     worker: StartWorker, queue: SmsQueue, sandbox: Sandbox, client: "redis.Redis", second: int
