@@ -42,6 +42,8 @@ _NO_QUOTES: Final = {ord("'"): None}
 _SECONDS_IN: Final = {"": 1, "s": 1, "m": 60, "h": 3600}
 _TIME_SPAN: Final = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)([smh]?)")
 _DATE_AND_TIME: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}.*")
+#: A phone number as people write it; without a + it might as well be a date.
+_NUMBER_IN_GROUPS: Final = re.compile(r"\+[0-9](?:[\s().\-]*[0-9]){7,}")
 _GATEWAY_ID: Final = re.compile(r"[1-9][0-9]{0,18}")
 _NUMBER: Final = re.compile(r"[1-9][0-9]{0,8}")
 _LONGEST_LINE: Final = 200
@@ -84,9 +86,9 @@ def gateway_id(word: str) -> int:
     """Reads one of the gateway's ids.
 
     Raises:
-        ArgumentTypeError: It isn't a whole number above 0 of 19 digits at most.
+        ArgumentTypeError: It isn't a whole number above 0 and below 2 to the 63rd.
     """
-    if not _GATEWAY_ID.fullmatch(word):
+    if not _GATEWAY_ID.fullmatch(word) or int(word) >= 2**63:
         raise argparse.ArgumentTypeError("must be a whole number above 0, as the gateway gave it")
     return int(word)
 
@@ -102,6 +104,17 @@ def identifier(word: str) -> str:
     except UnicodeEncodeError:
         raise argparse.ArgumentTypeError("isn't UTF-8") from None
     return word
+
+
+def wanted(word: str) -> str:
+    """Reads what a list is filtered by.
+
+    Raises:
+        ArgumentTypeError: It is empty, as a variable that isn't set, and would fit everything; or isn't UTF-8.
+    """
+    if not word:
+        raise argparse.ArgumentTypeError("must not be empty")
+    return identifier(word)
 
 
 def number(word: str) -> int:
@@ -123,7 +136,7 @@ def one_line_text(word: str) -> str:
     """
     if not (1 <= len(word) <= _LONGEST_LINE and word.isprintable() and word.strip()):
         raise argparse.ArgumentTypeError(f"must be one line of 1 to {_LONGEST_LINE} characters")
-    return redact(word.strip())
+    return redact(_NUMBER_IN_GROUPS.sub("[number]", word.strip()))
 
 
 def standard_input() -> str:

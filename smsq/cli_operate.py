@@ -7,7 +7,7 @@ from functools import partial
 from itertools import islice
 from typing import Final, Literal
 
-from smsq.cli_arguments import Parser, UsageError, gateway_id, identifier, number, one_line_text, seconds
+from smsq.cli_arguments import Parser, UsageError, gateway_id, identifier, number, one_line_text, seconds, wanted
 from smsq.cli_output import Exit, complain, not_known, print_job, print_json, print_line
 from smsq.cli_overview import show_overview, show_timeline
 from smsq.job import Job
@@ -75,10 +75,10 @@ def _add_ended(parser: Parser, state: EndedState) -> None:
     parser.set_defaults(run=partial(_ended, state=state))
     parser.add_argument("job_id", nargs="?", type=identifier, metavar="JOB_ID", help="this job alone")
     which = parser.add_argument_group("which jobs").add_argument
-    which("--reason", type=identifier, metavar="TEXT", help="whose error's code or reason has this in it")
+    which("--reason", type=wanted, metavar="TEXT", help="whose error's code or reason has this in it")
     which("--older-than", type=seconds, metavar="SPAN", help="that ended so long ago at least: seconds, 90s, 3m, 2h")
     which("--newer-than", type=seconds, metavar="SPAN", help="that ended so long ago at most")
-    which("--batch", type=identifier, metavar="NAME", help="of this batch")
+    which("--batch", type=wanted, metavar="NAME", help="of this batch")
     which("--limit", type=number, metavar="N", help=f"so many at most (default: {_LIMIT} to list, all to act on)")
     which("--all", action="store_true", help="act on all of them")
     act = parser.add_mutually_exclusive_group()
@@ -132,7 +132,8 @@ def _check_choice(args: argparse.Namespace, state: EndedState) -> None:
         raise UsageError(f"--mark-sent: needs a JOB_ID{see}")
     if (args.mark_sent is None) != (args.campaign_id is None):
         raise UsageError(f"--mark-sent and --campaign-id: each needs the other{see}")
-    if args.retry and args.job_id is None and not given and not args.all:
+    fits_all = given == ["--older-than"] and not args.older_than
+    if args.retry and args.job_id is None and (not given or fits_all) and not args.all:
         raise UsageError(f"--retry: needs a JOB_ID, a filter or --all{see}")
 
 
@@ -155,10 +156,14 @@ def _pause(args: argparse.Namespace) -> Exit:
 
 def _resume(args: argparse.Namespace) -> Exit:
     lane: Lane | Literal["all"] = args.lane or "all"
-    for still in _operator().resume(lane):
-        if "all" in (lane, still.lane):
-            complain(f"note: {_lanes(still.lane)} still paused: {still.reason}")
-    return _show_pause(lane, None, as_json=args.json)
+    held_back = [still for still in _operator().resume(lane) if "all" in (lane, still.lane)]
+    for still in held_back:
+        complain(f"note: {_lanes(still.lane)} still paused: {still.reason}")
+    if args.json:
+        still_paused = next((still.reason for still in held_back if still.lane == "all"), None)
+        print_json({"lane": lane, "paused": still_paused})
+        return Exit.DONE
+    return _show_pause(lane, None, as_json=False)
 
 
 def _show_pause(lane: str, pause: Pause | None, *, as_json: bool) -> Exit:

@@ -9,6 +9,9 @@ from smsq.operate import Timeline
 from smsq.overview import Gate, Overview, Worker
 from smsq.timeline import Event
 
+#: Seconds of doing nothing that are none of anybody's business: an idle worker looks once a second.
+_QUIET = 10
+
 
 def show_overview(overview: Overview, *, as_json: bool) -> Exit:
     """Prints the ledger at a glance: a table of the lanes, then a row for each thing there is to know."""
@@ -87,7 +90,7 @@ def _worker(worker: Worker, now: int) -> Iterator[str]:
     yield f"{worker.in_use} of {said.get('slots', '?')} calls, {said.get('reserved', '?')} reserved"
     yield ",".join(map(str, said.get("lanes", [])))
     stalled = said.get("stalled")
-    if isinstance(stalled, int | float) and stalled:
+    if isinstance(stalled, int | float) and stalled >= _QUIET:
         yield f"has done nothing for {_span(round(stalled * 1000))} though it should"
     if worker.gate:
         yield f"its account is refused, {_gate(worker.gate, now)}"

@@ -17,7 +17,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from smsq.lanes import LANES, Lane
 from smsq.states import State
@@ -55,9 +55,12 @@ class JobError:
         """Reads what the record stores; anything unreadable becomes the reason "unreadable"."""
         try:
             stored = json.loads(text)
-            return cls(str(stored["reason"]), stored.get("code"), stored.get("fields"))
+            code, fields = stored.get("code"), stored.get("fields")
+            if isinstance(code, int | None) and isinstance(fields, dict | None):
+                return cls(str(stored["reason"]), code, fields)
         except (ValueError, KeyError, TypeError, AttributeError):
-            return cls("unreadable")
+            pass
+        return cls("unreadable")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +127,9 @@ def read_job(job_id: str, now: int, fields: Sequence[bytes], *, stopped: int = 0
         The job. A record that a foreign hand has damaged reads as failed, with that reason; a newer version's that
         can't be read as being sent, the state that promises least.
     """
-    record = {fields[i].decode(): fields[i + 1].decode(errors="replace") for i in range(0, len(fields) - 1, 2)}
+    record = {
+        fields[i].decode(errors="replace"): fields[i + 1].decode(errors="replace") for i in range(0, len(fields) - 1, 2)
+    }
     try:
         state, ended = _state(record, now, stopped, doubt=doubt)
         return Job(
@@ -151,11 +156,17 @@ def read_job(job_id: str, now: int, fields: Sequence[bytes], *, stopped: int = 0
 # not look like one that waits.
 
 
+#: Digits of a moment in ms, and of a count, at most.
+_DIGITS: Final = 14
+
+
 def _state(record: Mapping[str, str], now: int, stopped: int, *, doubt: bool) -> tuple[State, int | None]:
     """The state as it is at this moment, and when the job ended (ms)."""
     _whole(record["v"])
-    _number(record, "waiters")
-    _number(record, "losses")
+    for name in ("at", "expires", "attempts", "waiters", "losses", "send_at"):
+        if len(record.get(name, "")) > _DIGITS:
+            raise ValueError("more digits than a moment or a count has")
+        _number(record, name)
     if "ask" in record:
         ask = json.loads(record["ask"])
         float(ask["first"]), float(ask["last"])

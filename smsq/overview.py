@@ -200,13 +200,16 @@ def iso(milliseconds: int | None) -> str | None:
     """Returns a moment of Redis's clock (ms) as JSON has it, None for none."""
     if milliseconds is None:
         return None
-    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds")
+    try:
+        return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds")
+    except (ValueError, OverflowError, OSError):  # a foreign hand's
+        return None
 
 
 def _number(stored: str | None) -> int | None:
     try:
         return int(float(stored)) if stored else None
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 
@@ -218,7 +221,7 @@ def _pace(stored: Mapping[str, str], now: int) -> dict[str, Any] | None:
     return {
         "reason": stored.get("reason", ""),
         "heldUntil": iso(hold) if hold > now else None,
-        "slowerBy": float(stored.get("factor", 1)) if until > now else 1.0,
+        "slowerBy": (_number(stored.get("factor")) or 1) if until > now else 1,
         "until": iso(max(hold, until)),
     }
 

@@ -67,6 +67,8 @@ class Health:
         """
         if worker.heard >= LOST:
             return f"it was last heard of {worker.heard // 1000} s ago"
+        if worker.said.get("lanes") == []:
+            return "it reads no lane: its consumers were cancelled"
         if (stalled := self.stalled(worker)) >= limit:
             return f"it has taken no job, or ended none of those it took, for {stalled:.0f} s though it should"
         return None

@@ -41,6 +41,11 @@ class Call(Generic[T]):
     confirm: bool = False
 
 
+def text(raw: bytes) -> str:
+    """Returns what Redis says as text; bytes that are none, which a foreign hand has put there, become escapes."""
+    return raw.decode(errors="backslashreplace")
+
+
 @cache
 def script(name: str) -> Script:
     """Loads a script by its file's name: its first line (the flags), what all share, the rest.

@@ -13,7 +13,7 @@ from smsq.ledger import Pause, Story
 from smsq.overview import Overview, iso
 from smsq.states import State
 
-_LINE: Final = re.compile(r"([0-9]{1,15}) (\w+) ?(.*)")
+_LINE: Final = re.compile(r"([0-9]{1,14}) (\w+) ?(.*)")
 _ATTEMPT: Final = re.compile(r"calls=([0-9]+) took=([0-9]+) ?(.*)")
 #: What a job waits for after each of these; else for its turn on the lane.
 _WAITED_FOR: Final = {"scheduled": "its moment", "retrying": "its next try"}
@@ -127,7 +127,8 @@ def _where(story: Story) -> str:
 def _came_due(story: Story) -> Iterator[Event]:
     """The moment of its `send_at`, once it has come."""
     moment = story.record.get("send_at", "")
-    if moment.isdigit() and int(moment) <= _done(story):
+    deferred = " scheduled " in story.record.get("log", "")  # by its worker: that wait is told where it began
+    if moment.isdigit() and int(moment) <= _done(story) and not deferred:
         yield Event(int(moment), "due", waited=int(moment) - _accepted(story), waited_for="its moment")
 
 

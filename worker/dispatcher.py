@@ -9,6 +9,7 @@ import json
 import secrets
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,8 @@ log: FilteringBoundLogger = structlog.get_logger()
 #: Entries of a look. A full one is followed by the next at once; Redis is held for a few milliseconds by each.
 LIMIT = 500
 _TIMEOUT = 5.0
+#: Seconds between rounds of questions: a few calls answer for all that come meanwhile (F93).
+_ROUNDS_APART = 1.0
 #: Keys that a step of the sweep looks at: a million jobs are seen in about three hours.
 _SWEEP_KEYS = 1000
 
@@ -66,6 +69,7 @@ class Dispatcher:
         self._unavailable = False
         self._round: Future[None] | None = None
         self.held_back: dict[str, str] = {}
+        self._next_round = time.monotonic()
         self._cursor, self._next_sweep = "0", time.monotonic()
 
     def start(self) -> None:
@@ -82,8 +86,17 @@ class Dispatcher:
         self._runner.close()
 
     def _run(self) -> None:
-        while not self._stopping.wait(self.look()):
+        while not self._stopping.wait(self._look_again()):
             pass
+
+    def _look_again(self) -> float:
+        """Looks, and outlives whatever that meets: without a dispatcher no retry and no question would go out."""
+        try:
+            return self.look()
+        except Exception as error:  # noqa: BLE001 - its words may hold what the ledger's records do; its frames don't
+            frames = traceback.format_tb(error.__traceback__)
+            log.error("dispatcher.crashed", error=type(error).__name__, frames=frames)  # noqa: TRY400
+            return self._interval
 
     def look(self) -> float:
         """Takes what is due and puts it where it belongs.
@@ -92,7 +105,7 @@ class Dispatcher:
             Seconds until the next look: none when there was more than one look takes, less than the interval when
             something is due before.
         """
-        asking = self._round is not None and not self._round.done()
+        asking = (self._round is not None and not self._round.done()) or time.monotonic() < self._next_round
         nonce = secrets.token_urlsafe(9)
         look = Look(
             LIMIT, 0 if asking else ROUND, int(PATIENCE * 1000), nonce, identity.name(), json.dumps(self._state())
@@ -108,6 +121,7 @@ class Dispatcher:
         self._tell(looked)
         self._sweep()
         if looked.questions:
+            self._next_round = time.monotonic() + _ROUNDS_APART
             process, epoch = runtime(), identity.known.epoch
             self._round = asyncio.run_coroutine_threadsafe(self._asker.ask(looked, nonce, epoch), process.thread.loop)
             self._round.add_done_callback(_complain)

@@ -60,6 +60,7 @@ class Channel(redis.Channel):
         self._left: Lane | None = None  # the highest lane on which the last take may have left ids
         self._not_before = 0.0
         self._held_back = False  # by a pause, a gate or the pace, not by Redis
+        self._refusal, self._wait_from = "", 0.0
 
     # -- consuming
 
@@ -160,12 +161,20 @@ class Channel(redis.Channel):
         if hub := get_event_loop():
             hub.call_later(seconds, self.refill)
 
+    def _refused(self, reason: str) -> None:
+        """Waits no more for a second: the refusal may come at once, each time. Lanes are looked at meanwhile."""
+        if reason != self._refusal:
+            log.warning("wait.refused", reason=reason)
+        self._refusal, self._wait_from = reason, time.monotonic() + _PAUSE
+        if hub := get_event_loop():
+            hub.call_later(_PAUSE, lambda: None)  # wakes it
+
     def _brpop_start(self, timeout: float | None = None) -> None:
         """Waits for a bell of the lanes, or for a message of kombu's own queues."""
         queues = [queue for queue in self._queue_cycle.consume(len(self.active_queues)) if not lane_of(queue)]
         bells = self._bells()
         own = [self._q_for_pri(queue, step) for step in self.priority_steps for queue in queues]
-        if not bells and not own:
+        if (not bells and not own) or time.monotonic() < self._wait_from:
             return
         self._in_poll = self.client.connection
         self._brpop_sent_at = time.monotonic()
@@ -176,11 +185,13 @@ class Channel(redis.Channel):
         try:
             answer = self.client.parse_response(connection, "BRPOP", **options)
         except ResponseError as error:
-            log.warning("wait.refused", reason=str(error))  # the next wait is tried again by the hub's next turn
+            self._refused(str(error))
             answer = None
         except self.connection_errors:
             connection.disconnect()
             raise
+        else:
+            self._refusal = ""
         finally:
             self._in_poll = None
             self._flush_brpop_reauth()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, cast, get_args
 
 from smsq.ledger.holding import LOOK_AGAIN, Heard
-from smsq.scripts import Call, script
+from smsq.scripts import Call, script, text
 
 AnswerWord = Literal["sent", "again", "expired", "cancelled", "failed", "later", "unknown", "stale"]
 ANSWER_WORDS: frozenset[str] = frozenset(get_args(AnswerWord))
@@ -96,17 +96,17 @@ def take_due(look: Look, policy: Policy) -> Call[Looked]:
 
     def parse(answer: list[Any]) -> Looked:
         told, asked, held = iter(answer[2]), iter(answer[4]), iter(answer[5])
-        canary = (int(answer[3][0]), answer[3][1].decode()) if answer[3] else None
+        canary = (int(answer[3][0]), text(answer[3][1])) if answer[3] else None
         return Looked(
             None if answer[0] < 0 else int(answer[0]),
             int(answer[1]),
-            [(job_id.decode(), what.decode()) for job_id, what in zip(told, told, strict=True)],
+            [(text(job_id), text(what)) for job_id, what in zip(told, told, strict=True)],
             canary,
             [
-                Question(job_id.decode(), message, int(first), int(attempts), counts == 1)
+                Question(text(job_id), message, int(first), int(attempts), counts == 1)
                 for job_id, message, first, attempts, counts in zip(asked, asked, asked, asked, asked, strict=True)
             ],
-            {gate.decode(): reason.decode(errors="replace") for gate, reason in zip(held, held, strict=True)},
+            {text(gate): text(reason) for gate, reason in zip(held, held, strict=True)},
         )
 
     args: list[str | bytes | int | float] = [
@@ -160,7 +160,7 @@ def answer(told: Sequence[Told], policy: Policy) -> Call[list[AnswerWord]]:
     """Writes down what the gateway answered; returns what became of each job (see `answer.lua`)."""
 
     def parse(answers: list[bytes]) -> list[AnswerWord]:
-        return [cast("AnswerWord", word.decode()) for word in answers]
+        return [cast("AnswerWord", text(word)) for word in answers]
 
     args: list[str | bytes | int | float] = [
         policy.retention, policy.lease, policy.settling, policy.limit, policy.losses, policy.give_up,
@@ -186,6 +186,6 @@ def sweep(cursor: str, count: int) -> Call[Swept]:
 
     def parse(answer: list[Any]) -> Swept:
         rest = iter(answer[1:])
-        return Swept(answer[0].decode(), [(a.decode(), b.decode()) for a, b in zip(rest, rest, strict=True)])
+        return Swept(text(answer[0]), [(text(a), text(b)) for a, b in zip(rest, rest, strict=True)])
 
     return Call(script("sweep"), [cursor, count], parse)

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from smsq.scripts import Call, script
+from smsq.scripts import Call, script, text
 
 
 def health(late: int) -> Call[Mapping[str, Any]]:
@@ -15,6 +15,6 @@ def health(late: int) -> Call[Mapping[str, Any]]:
     """
 
     def parse(answer: bytes) -> Mapping[str, Any]:
-        return dict(json.loads(answer.decode(errors="replace")))
+        return dict(json.loads(text(answer)))
 
     return Call(script("health"), [late], parse)

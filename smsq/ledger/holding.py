@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple, cast, get_args
 
 from smsq.job import JobError
 from smsq.lanes import Lane
-from smsq.scripts import Call, boot_time, script
+from smsq.scripts import Call, boot_time, script, text
 from smsq.states import FINAL, State
 
 #: A record that only a newer worker understands is looked at again after this time, ms.
@@ -66,7 +66,8 @@ def take(
     def parse(answer: list[Any]) -> Taken:
         rest = iter(answer[2:])
         jobs = [
-            TakenJob(each.decode(), lane.decode(), moment) for each, lane, moment in zip(rest, rest, rest, strict=True)
+            TakenJob(text(each), cast("Lane", text(lane)), moment)
+            for each, lane, moment in zip(rest, rest, rest, strict=True)
         ]
         return Taken(jobs, answer[0] == 1, answer[1] if answer[1] >= 0 else None)
 
@@ -130,7 +131,7 @@ def begin(
 def _begun(answers: list[list[Any]]) -> list[Begun]:
     read: list[Begun] = []
     for answer in answers:
-        word = cast("BeginWord", answer[0].decode())
+        word = cast("BeginWord", text(answer[0]))
         if word != "begun":
             read.append(Begun(word))
             continue
@@ -139,14 +140,14 @@ def _begun(answers: list[list[Any]]) -> list[Begun]:
             Begun(
                 word,
                 message,
-                lane.decode(),
+                cast("Lane", text(lane)),
                 attempts,
                 lease_left,
                 None if expires_left < 0 else expires_left,
                 now,
                 age,
-                rules.decode(),
-                cast("Literal['ask', 'resend', 'resent']", on_unknown.decode() or "ask"),
+                text(rules),
+                cast("Literal['ask', 'resend', 'resent']", text(on_unknown) or "ask"),
                 unsettled == 1,
             )
         )
@@ -256,7 +257,7 @@ def settle(
     """
 
     def parse(answers: list[Any]) -> Settled:
-        return Settled([cast("SettleWord", word.decode()) for word in answers[:-1]], answers[-1] == 1)
+        return Settled([cast("SettleWord", text(word)) for word in answers[:-1]], answers[-1] == 1)
 
     args: list[str | bytes | int | float] = [retention, list_delay, worker, circuit_after]
     # Whoever hears of an end but "sent" must be able to rely on it (rule 23).

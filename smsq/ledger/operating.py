@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple, cast, get_args
 
 from smsq.job import Job, read_job
 from smsq.lanes import Lane
-from smsq.scripts import Call, script
+from smsq.scripts import Call, script, text
 
 RetryWord = Literal["queued", "asking", "expired", "cancelled", "other", "gone", "malformed", "newer"]
 MarkWord = Literal["sent", "owned", "other", "gone", "malformed", "newer"]
@@ -25,7 +25,7 @@ def overview() -> Call[Mapping[str, Any]]:
     """Reads what `overview.lua` says of lanes, `due`, pauses, gates, pace and workers."""
 
     def parse(answer: bytes) -> Mapping[str, Any]:
-        return dict(json.loads(answer.decode(errors="replace")))
+        return dict(json.loads(text(answer)))
 
     return Call(script("overview"), [_BATCHES, _ENTRIES], parse)
 
@@ -48,7 +48,7 @@ def pause(lane: Lane | Literal["all"], reason: str) -> Call[list[Pause]]:
     """Holds a lane back, or with the reason '' lets it go on; returns all that is held back then."""
 
     def parse(answer: list[bytes]) -> list[Pause]:
-        words = iter([each.decode(errors="replace") for each in answer])
+        words = iter([text(each) for each in answer])
         return [Pause.read(each, stored) for each, stored in zip(words, words, strict=True)]
 
     return Call(script("pause"), [lane, reason], parse)
@@ -77,8 +77,8 @@ def ended(
     def parse(answer: list[Any]) -> EndedPage:
         job_id, moment, *found = answer
         # Nothing here depends on the present: the state is final, and written.
-        jobs = [read_job(each[0].decode(), 0, each[1:]) for each in found]
-        return EndedPage(jobs, (job_id.decode(), moment.decode()) if job_id else None)
+        jobs = [read_job(text(each[0]), 0, each[1:]) for each in found]
+        return EndedPage(jobs, (text(job_id), text(moment)) if job_id else None)
 
     args: list[str | bytes | int | float] = [state, older, "" if newer is None else newer, count, *(after or ("", ""))]
     return Call(script("ended"), args, parse)
@@ -94,7 +94,7 @@ def retry(job_ids: Sequence[str], state: EndedState, nonce: str) -> Call[list[Re
     """
 
     def parse(answers: list[bytes]) -> list[RetryWord]:
-        return [cast("RetryWord", word.decode()) for word in answers]
+        return [cast("RetryWord", text(word)) for word in answers]
 
     return Call(script("retry"), [nonce, state, *job_ids], parse, confirm=True)
 
@@ -111,7 +111,7 @@ def mark_sent(job_id: str, *, message_id: int, campaign_id: int, status: int, re
 
     def parse(answer: list[bytes]) -> Marked:
         word, owner = [*answer, b""][:2]
-        return Marked(cast("MarkWord", word.decode()), owner.decode() or None)
+        return Marked(cast("MarkWord", text(word)), text(owner) or None)
 
     args: list[str | bytes | int | float] = [job_id, message_id, campaign_id, status, retention]
     return Call(script("mark_sent"), args, parse, confirm=True)
@@ -145,7 +145,7 @@ def story(job_id: str) -> Call[Story | None]:
         if not answer:
             return None
         now, stopped, doubt, due, past, *fields = answer
-        words = iter([each.decode(errors="replace") for each in fields])
+        words = iter([text(each) for each in fields])
         job = read_job(job_id, now, fields, stopped=stopped, doubt=bool(doubt))
         record = dict(zip(words, words, strict=True))
         return Story(job, now, due if due >= 0 else None, bool(doubt), [_past(each) for each in past], record)
@@ -154,7 +154,7 @@ def story(job_id: str) -> Call[Story | None]:
 
 
 def _past(stored: bytes) -> tuple[int, Pause]:
-    until, lane, pause = stored.decode(errors="replace").split(" ", 2)
+    until, lane, pause = text(stored).split(" ", 2)
     return int(until), Pause.read(lane, pause)
 
 
@@ -169,7 +169,7 @@ def parked(cursor: str, count: int) -> Call[ParkedPage]:
     """Reads some of what nobody can do anything with, about ``count``."""
 
     def parse(answer: list[bytes]) -> ParkedPage:
-        cursor, *words = (each.decode(errors="replace") for each in answer)
+        cursor, *words = (text(each) for each in answer)
         return ParkedPage(list(zip(words[::2], words[1::2], strict=True)), cursor)
 
     return Call(script("parked"), [cursor, count], parse)

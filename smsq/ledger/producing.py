@@ -6,7 +6,7 @@ from typing import Any, Literal, NamedTuple, cast, get_args
 
 from smsq.job import RECORD_VERSION, Job, read_job
 from smsq.lanes import Lane
-from smsq.scripts import Call, script
+from smsq.scripts import Call, script, text
 
 CancelWord = Literal["cancelled", "late", "gone", "malformed", "newer"]
 CANCEL_WORDS: frozenset[str] = frozenset(get_args(CancelWord))
@@ -73,7 +73,7 @@ def enqueue(jobs: Sequence[NewJob], options: Options, rules: int) -> Call[list[A
 
 
 def _accepted(answer: list[Any], options: Options) -> Accepted:
-    word, job_id = answer[0], answer[1].decode()
+    word, job_id = answer[0], text(answer[1])
     if word == b"conflict":
         return Conflict(job_id)
     if word == b"not_known":
@@ -89,14 +89,14 @@ def _accepted(answer: list[Any], options: Options) -> Accepted:
 
 def _job(look: list[Any]) -> Job:
     """Reads what `look` in the Lua record part gives: id, now, stopped, doubt, fields."""
-    return read_job(look[0].decode(), look[1], look[4:], stopped=look[2], doubt=bool(look[3]))
+    return read_job(text(look[0]), look[1], look[4:], stopped=look[2], doubt=bool(look[3]))
 
 
 def cancel(job_id: str, *, retention: int) -> Call[CancelWord]:
     """Cancels a job if the gateway was certainly not called."""
 
     def parse(word: bytes) -> CancelWord:
-        return cast("CancelWord", word.decode())
+        return cast("CancelWord", text(word))
 
     return Call(script("cancel"), [job_id, retention], parse, confirm=True)
 

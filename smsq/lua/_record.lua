@@ -16,17 +16,27 @@ local DUE = 'smsq:due'
 local ENDED = 'smsq:ended:'
 local STORY = 40      -- lines of a job's timeline, which only a job with something out of the ordinary has
 
+-- Notes what nobody can do anything with, for people to look at (`smsq parked`).
+local function put_aside(id, reason)
+  local found = redis.call('TYPE', 'smsq:parked').ok
+  if found ~= 'hash' and found ~= 'none' then redis.call('RENAME', 'smsq:parked', 'smsq:aside:' .. 'smsq:parked') end
+  redis.call('HSET', 'smsq:parked', id, reason)
+end
+
 -- A key of ours that somebody else has made something else of would stop every job that meets it: it is set aside
 -- under another name, for people to look at. What waited there is found by `sweep`.
 local function ours(key, kind)
   local found = redis.call('TYPE', key).ok
   if found ~= kind and found ~= 'none' then
     redis.call('RENAME', key, 'smsq:aside:' .. key)
-    redis.call('HSET', 'smsq:parked', key, 'was a ' .. found .. '; it is smsq:aside:' .. key .. ' now')
+    put_aside(key, 'was a ' .. found .. '; it is smsq:aside:' .. key .. ' now')
+    redis.pcall('HINCRBY', 'smsq:counters', 'set_aside', 1)
   end
   return key
 end
 if not READS_ONLY then ours(DUE, 'zset') end
+
+local function tally(name) redis.pcall('HINCRBY', ours('smsq:counters', 'hash'), name, 1) end
 
 local function job_key(id) return 'smsq:job:' .. id end
 local function batch_key(batch) return 'smsq:batch:' .. batch end
@@ -36,7 +46,8 @@ local function batch_key(batch) return 'smsq:batch:' .. batch end
 -- `doubt`: the record is from an earlier epoch, and the gateway hasn't been asked about the job in this one: what it
 -- says may be older than what was done (rule 18). `ask`: see `_asking`.
 local FIELDS = {'v', 'state', 'lane', 'batch', 'token', 'expires', 'attempts', 'key', 'waiters', 'message_id', 'rules',
-                'on_unknown', 'at', 'epoch', 'ask', 'losses', 'twin'}
+                'on_unknown', 'at', 'epoch', 'ask', 'losses', 'twin', 'send_at'}
+local DIGITS = 14     -- of a number: more is no moment, and no count
 local function read(id)
   local values = redis.pcall('HMGET', job_key(id), unpack(FIELDS))
   if values.err then return nil, 'malformed' end
@@ -48,8 +59,8 @@ local function read(id)
   if not (version and job.at and LANES[job.lane] and (OPEN[job.state] or FINAL[job.state])) then
     return nil, 'malformed'
   end
-  for _, number in ipairs({'expires', 'attempts', 'waiters', 'at', 'losses'}) do
-    if job[number] and not job[number]:match('^%d+$') then return nil, 'malformed' end
+  for _, number in ipairs({'expires', 'attempts', 'waiters', 'at', 'losses', 'send_at'}) do
+    if job[number] and not (job[number]:match('^%d+$') and #job[number] <= DIGITS) then return nil, 'malformed' end
     job[number] = tonumber(job[number])
   end
   if job.ask then
@@ -66,6 +77,9 @@ local function read(id)
   job.batch = job.batch or ''
   return job
 end
+
+-- Whether something in a list is no job's id: a foreign hand's.
+local function alien(id) return not id:match('^[%w_-]+$') end
 
 local function write_message(key, message)
   local fields, n = {}, 0
@@ -117,8 +131,8 @@ local function take_turns(lane, n)
   local turns = redis.call('LPOP', ours('sms.' .. lane, 'list'), n) or {}
   for _, turn in ipairs(turns) do
     if turn ~= '1' then
-      redis.call('HINCRBY', 'smsq:counters', 'foreign_messages', 1)
-      redis.call('HSET', 'smsq:parked', 'message ' .. redis.sha1hex(turn):sub(1, 12),
+      tally('foreign_messages')
+      put_aside('message ' .. redis.sha1hex(turn):sub(1, 12),
                  #turn .. ' bytes on sms.' .. lane .. ' that SmsQueue has not put there: dropped')
     end
   end
@@ -190,12 +204,11 @@ local function finish(job, to, now, retention, ...)
   job.state, job.ask, job.asking = to, nil, nil
 end
 
--- Puts aside what nobody can do anything with. A person looks at `smsq:parked`.
+-- Takes out of `due` what nobody can do anything with.
 local function park(id, reason)
   redis.call('ZREM', DUE, id)
-  redis.call('HSET', 'smsq:parked', id, reason)
+  put_aside(id, reason)
 end
-
 
 -- When a batch was cancelled as a whole (ms), or nil.
 local function stopped(batch)

@@ -74,7 +74,7 @@ local function absent(job)
   local how = becomes == 'queued' and ended(job, now) or becomes
   note(job, now, 'absent', 'the gateway surely doesn\'t have it')
   if how == 'queued' and job.losses >= losses then
-    redis.call('HSET', 'smsq:parked', job.id, 'its workers died during the call, ' .. job.losses .. ' times')
+    put_aside(job.id, 'its workers died during the call, ' .. job.losses .. ' times')
     how = 'failed'
     redis.call('HSET', job_key(job.id), 'error', '{"reason":"its workers died during the call, again and again"}')
   end

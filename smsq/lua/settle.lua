@@ -73,6 +73,7 @@ local function holder(job, s)
     -- To the end, if the gateway refused the account: should it be this job alone, others are probed before it.
     to_lane(job.lane, job.batch, {job.id}, not s.error)
   else
+    if s.to == 'scheduled' then add('send_at', s.at) end
     set_state(job, s.to, now, unpack(extra))
     schedule(job.id, s.to == 'retrying' and now + s.delay or s.at)
   end

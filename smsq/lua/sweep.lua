@@ -2,9 +2,9 @@
 -- The slow sweep: looks through some keys for jobs that nobody would ever look at again, because a foreign hand purged a
 -- list or a set, and puts them back.
 --
--- An open job is in `due`, or it is `queued` and on its lane (rule 1). Whether a long list holds an id costs as much as
--- the list is long; but ids wait in the order in which they came, nearly: only one that is older than the first of its
--- list is looked for.
+-- An open job is in `due`, or it is `queued` and on its lane (rule 1). Of a long list only the head is looked at: ids wait
+-- in the order in which they came, nearly, so that a job that is older than the head's last would be in it. What was
+-- scheduled waits for its moment again.
 --
 -- A new round also forgets workers that nobody has heard of for a day.
 --
@@ -13,23 +13,32 @@
 --         it has no usable record
 -- Keeps rule 1, and brings it back.
 local answer = {}
-local searches = 3
+local HEAD, BUDGET = 5000, 20000   -- ids looked at of a list, and of all of them
+
+-- The ids at the head of a list; and, if these aren't all, the age from which on a job may be behind them.
+local lists = {}
+local function head_of(key)
+  local found = lists[key]
+  if not found then
+    found = {ids = {}}
+    local ids = BUDGET > 0 and redis.call('LRANGE', ours(key, 'list'), 0, HEAD - 1) or {}
+    for _, id in ipairs(ids) do found.ids[id] = true end
+    local last = #ids == HEAD and read(ids[HEAD])
+    found.behind = BUDGET <= 0 and 0 or last and last.at
+    BUDGET = BUDGET - #ids
+    lists[key] = found
+  end
+  return found
+end
 
 local function on_its_lane(job)
-  local waiting = ours('smsq:lane:' .. job.lane .. ':' .. job.batch, 'list')
-  local first = redis.call('LINDEX', waiting, 0)
-  if not first then return false end
-  if first == job.id then
-    if not redis.call('LPOS', ours('smsq:lane:' .. job.lane, 'list'), job.batch) then
-      redis.call('RPUSH', 'smsq:lane:' .. job.lane, job.batch)
-      ring(job.lane)
-    end
-    return true
+  local head = head_of('smsq:lane:' .. job.lane .. ':' .. job.batch)
+  if not head.ids[job.id] then return head.behind ~= nil and job.at >= head.behind end
+  if not redis.call('LPOS', ours('smsq:lane:' .. job.lane, 'list'), job.batch) then
+    redis.call('RPUSH', 'smsq:lane:' .. job.lane, job.batch)
+    ring(job.lane)
   end
-  local head = read(first)
-  if head and head.at <= job.at or searches == 0 then return true end
-  searches = searches - 1
-  return redis.call('LPOS', waiting, job.id) and true or false
+  return true
 end
 
 local function tell(id, what) answer[#answer + 1] = id; answer[#answer + 1] = what end
@@ -40,19 +49,23 @@ local function look_at(id)
   if why == 'newer' then
     return schedule(id, NOW)
   elseif why == 'malformed' then
-    if redis.call('HEXISTS', 'smsq:parked', id) == 1 then return end
+    if redis.call('HEXISTS', ours('smsq:parked', 'hash'), id) == 1 then return end
     park(id, why)
     return tell(id, 'parked')
   elseif not job or FINAL[job.state] then
     return
+  elseif job.state == 'scheduled' and not job.send_at then
+    park(id, 'scheduled, and nobody knows for when')
+    return tell(id, 'parked')
   elseif job.state ~= 'queued' then
-    schedule(id, NOW)
+    schedule(id, math.max(NOW, job.state == 'scheduled' and job.send_at or 0))
   elseif on_its_lane(job) then
     return
   else
     to_lane(job.lane, job.batch, {id}, true)
+    head_of('smsq:lane:' .. job.lane .. ':' .. job.batch).ids[id] = true
   end
-  redis.call('HINCRBY', 'smsq:counters', 'repaired', 1)
+  tally('repaired')
   tell(id, 'repaired')
 end
 
@@ -64,6 +77,12 @@ local function forget_workers()
   end
 end
 
+-- What only people look at, and no script would find broken.
+for key, kind in pairs({['smsq:parked'] = 'hash', ['smsq:counters'] = 'hash', ['smsq:workers'] = 'hash',
+                        ['smsq:pause'] = 'hash', ['smsq:pause:past'] = 'list', [CIRCUIT] = 'hash', [PACE] = 'hash',
+                        [ENDED .. 'failed'] = 'zset', [ENDED .. 'unknown'] = 'zset'}) do
+  ours(key, kind)
+end
 if ARGV[1] == '0' then forget_workers() end
 local found = redis.call('SCAN', ARGV[1], 'MATCH', 'smsq:job:*', 'COUNT', ARGV[2])
 for _, key in ipairs(found[2]) do look_at(key:sub(#'smsq:job:' + 1)) end

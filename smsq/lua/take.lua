@@ -20,7 +20,7 @@ local now = NOW
 local answer, left, back = {0, -1}, false, -1
 local taken = 0
 
-local function drop(why) redis.call('HINCRBY', 'smsq:counters', 'dropped_' .. why, 1) end
+local function drop(why) tally('dropped_' .. why) end
 
 local function hand_out(id, lane)
   taken = taken + 1
@@ -28,6 +28,7 @@ local function hand_out(id, lane)
 end
 
 local function take(id, lane, cancelled)
+  if alien(id) then return park(id, 'no job\'s id, on the lane ' .. lane) end
   local job, why = read(id)
   if why == 'newer' then
     redis.call('ZADD', DUE, 'NX', now + again, id)
@@ -74,6 +75,7 @@ for l = 8, #ARGV do
   local lane = ARGV[l]
   local rounds = 0
   local open = not paused(lane)
+  ours('smsq:bell:' .. lane, 'list')   -- or nobody could wait for it
   while open and taken < want and rounds < 50 do
     rounds = rounds + 1
     local batch = redis.call('LPOP', ours('smsq:lane:' .. lane, 'list'))

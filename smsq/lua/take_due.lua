@@ -67,7 +67,8 @@ end
 
 local ids = redis.call('ZRANGE', DUE, '-inf', now, 'BYSCORE', 'LIMIT', 0, limit)
 for _, id in ipairs(ids) do
-  local job, why = read(id)
+  local job, why
+  if alien(id) then why = 'no job\'s id' else job, why = read(id) end
   if why == 'newer' then
     schedule(id, now + again)
   elseif why then

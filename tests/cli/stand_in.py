@@ -47,7 +47,7 @@ class StandIn:
         job_id, _ = self.begin()
         settlement = Settlement(job_id, self._nonce, to, 1, self._epoch, **outcome)  # type: ignore[arg-type] # passed on as given
         call = settle([settlement], retention=_RETENTION, worker=_WORKER, circuit_after=20)
-        assert self._runner.run(call, _SECONDS) == ["settled"]
+        assert self._runner.run(call, _SECONDS).words == ["settled"]
         return job_id
 
     def close(self) -> None:
