@@ -24,7 +24,7 @@ local function head_of(key)
     local ids = BUDGET > 0 and redis.call('LRANGE', ours(key, 'list'), 0, HEAD - 1) or {}
     for _, id in ipairs(ids) do found.ids[id] = true end
     local last = #ids == HEAD and read(ids[HEAD])
-    found.behind = BUDGET <= 0 and 0 or last and last.at
+    found.behind = BUDGET <= 0 and 0 or last and last.at or nil
     BUDGET = BUDGET - #ids
     lists[key] = found
   end

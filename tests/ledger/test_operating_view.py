@@ -268,3 +268,14 @@ def test_workers_that_nobody_hears_of_are_forgotten(act: Actor) -> None:
     act.client.hset(keys.WORKERS, "broken", "{}")
     act.run(ledger.sweep("0", 1000))
     assert act.client.hkeys(keys.WORKERS) == ["young"]
+
+
+def test_the_sweep_finds_a_purged_lane_whole(act: Actor) -> None:
+    """One step brings all of them back, in whatever lists they were, each once; what is on its list stays there."""
+    purged = [act.enqueue() for _ in range(30)] + [act.enqueue(lane="bulk", batch_id="b") for _ in range(30)]
+    act.client.delete(keys.waiting("normal", ""), keys.ring("normal"), keys.waiting("bulk", "b"), keys.ring("bulk"))
+    younger = act.enqueue()
+    events = act.run(ledger.sweep("0", 10_000)).events
+    assert sorted(events) == sorted((job_id, "repaired") for job_id in purged)
+    assert act.run(ledger.sweep("0", 10_000)).events == []
+    assert set(act.take(100)) == {*purged, younger}
