@@ -324,3 +324,37 @@ def test_parked(smsq: Command, client: "redis.Redis") -> None:
     assert smsq("parked", "--forget", "a", "--json").result == {"id": "a", "forgotten": True}
     assert smsq("parked") == Ended(0, "", "")
     assert smsq("parked", "--forget", "a") == Ended(1, "", "nothing was put aside under this id\n")
+
+
+# -- what foreign hands wrote
+
+
+def test_values_that_foreign_hands_wrote_are_shown_or_left_out(
+    smsq: Command, queue: SmsQueue, client: "redis.Redis"
+) -> None:
+    """No command ends in a traceback by them."""
+    job = queue.enqueue(SMS)
+    client.hset(keys.WORKERS, "w2", "inf {}")
+    client.hset(keys.PAUSE, "bulk", "9" * 30 + " for ever")
+    client.hset(keys.PACE, mapping={"hold": "1e400", "factor": "slow", "factor_until": str(2**53)})
+    client.hset(keys.job(job.id), "log", "999999999999999 retrying x\n99999999999999 retrying y")
+    client.hset(keys.job(job.id), "error", json.dumps({"reason": "x", "fields": [1]}))
+    looks = [("queues",), ("queues", "--json"), ("why", job.id), ("why", job.id, "--json"), ("status", job.id)]
+    for ended in smsq.each(looks):
+        assert (ended.code, ended.err) == (0, ""), ended
+    client.hset(keys.job(job.id), "attempts", "9" * 20)
+    (broken,) = smsq.each([("status", job.id)])
+    assert "malformed record" in broken.out
+
+
+def test_a_number_in_a_reason_is_masked_however_it_is_written(smsq: Command) -> None:
+    """It is shown to everyone who looks at the queues."""
+    (paused,) = smsq.each([("pause", "bulk", "--reason", "call +7 701 000 00 01 until 2026-12-01 10:00")])
+    assert paused.out == "bulk is paused: call [number] until 2026-12-01 10:00\n"
+
+
+def test_resuming_a_lane_that_is_held_with_all_says_so(smsq: Command) -> None:
+    """JSON too tells what holds it."""
+    smsq.each([("pause", "--all", "--reason", "stop"), ("pause", "urgent", "--reason", "this too")])
+    (resumed,) = smsq.each([("resume", "urgent", "--json")])
+    assert results(resumed) == [{"lane": "urgent", "paused": "stop"}]

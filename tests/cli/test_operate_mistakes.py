@@ -42,6 +42,12 @@ def test_actions_that_do_not_fit(offline: Command) -> None:
         {
             ("failed", "--retry"): which + FAILED,
             ("unknown", "--retry", "--limit", "5"): which + UNKNOWN,
+            ("failed", "--retry", "--older-than", "0"): which + FAILED,
+            ("failed", "--retry", "--reason", ""): "--reason: must not be empty" + FAILED,
+            ("unknown", "--retry", "--batch", ""): "--batch: must not be empty" + UNKNOWN,
+            ("unknown", "x", "--mark-sent", str(2**63), "--campaign-id", "1"): (
+                "--mark-sent: must be a whole number above 0, as the gateway gave it" + UNKNOWN
+            ),
             ("failed", "x", "--batch", "y"): "--batch: not allowed with argument JOB_ID" + FAILED,
             ("failed", "x", "--all", "--retry"): "--all: not allowed with argument JOB_ID" + FAILED,
             ("failed", "--all", "--reason", TEXT): "--all: not allowed with argument --reason" + FAILED,
