@@ -11,6 +11,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -22,6 +23,7 @@ from smsq.connection import SyncRunner
 from smsq.errors import QueueUnavailable
 from smsq.ledger import Look, Looked, Told
 from smsq.ledger.asking import AnswerWord
+from smsq.probe import LATE, Health
 from tasks import identity
 from tasks.asking import PATIENCE, ROUND, Asker
 from tasks.runtime import runtime
@@ -36,6 +38,8 @@ LIMIT = 500
 _TIMEOUT = 5.0
 #: Seconds between rounds of questions: a few calls answer for all that come meanwhile (F93).
 _ROUNDS_APART = 1.0
+#: Milliseconds within which a worker that lives was heard of.
+_ALIVE = 5000
 #: Keys that a step of the sweep looks at: a million jobs are seen in about three hours.
 _SWEEP_KEYS = 1000
 
@@ -86,8 +90,17 @@ class Dispatcher:
         self._runner.close()
 
     def _run(self) -> None:
+        with suppress(QueueUnavailable):
+            self._look_for_a_namesake()
         while not self._stopping.wait(self._look_again()):
             pass
+
+    def _look_for_a_namesake(self) -> None:
+        """Warns of a live worker of the same name: they share a heartbeat, and a gate if the account is refused."""
+        health = Health.read(self._runner.run(ledger.health(LATE), _TIMEOUT))
+        for each in health.workers:
+            if each.name == identity.name() and each.heard < _ALIVE and each.said.get("pid") != self._state()["pid"]:
+                log.warning("worker.name_taken", name=each.name, pid=each.said.get("pid"), reason="give each its -n")
 
     def _look_again(self) -> float:
         """Looks, and outlives whatever that meets: without a dispatcher no retry and no question would go out."""

@@ -20,7 +20,7 @@ def test_the_commands_for_operators(smsq: Command, queue: SmsQueue, stand_in: St
     commands = [shlex.split(line, comments=True) for line in block[1].splitlines()]
     assert {words[1] for words in commands} >= {"queues", "pause", "resume", "failed", "unknown", "why", "parked"}
     queue.enqueue(SMS)
-    failed = stand_in.refuse(State.FAILED, JobError("the API key is wrong", 8))
+    failed = stand_in.refuse(State.FAILED, JobError("refused", 12))
     for program, *words in commands:
         assert program == "smsq"
         queue.enqueue(SMS, lane="urgent")

@@ -180,3 +180,11 @@ def test_shutdown_by_remote_control_is_a_warm_one(
     assert {end_of(queue, job.id).state for job in jobs} == {State.SENT}
     assert set(sandbox.counts().values()) == {1}
     assert worker_up.process.poll() is None
+
+
+def test_a_worker_of_the_same_name_is_warned_of(worker: Callable[..., Worker]) -> None:
+    """They would share a heartbeat and a gate: the second one says so; one with a name of its own doesn't."""
+    worker("-n", "one@site")
+    second, third = worker("-n", "one@site"), worker("-n", "two@site")
+    wait_until(lambda: second.lines("worker.name_taken"), what="the second one warns")
+    assert not third.lines("worker.name_taken")
