@@ -6,9 +6,10 @@ takes itself for the master for some ten seconds, until the sentinels have told 
 
 from typing import Any, Final
 
-#: Seconds for which the sentinels' word is believed, and those that asking again may take.
+#: Seconds for which the sentinels' word is believed, and those that asking again may take: without an answer the wrong
+#: master may be taken for the right one.
 BELIEVED: Final = 1.0
-ASKING: Final = 0.3
+ASKING: Final = 1.0
 
 
 class Master:

@@ -74,6 +74,8 @@ def test_nobody_writes_to_a_master_that_comes_back(site: Site, watched: Watched,
         burst = [pool.submit(site.enqueue, 5) for _ in range(4)]  # the other twelve connections rest meanwhile
         wait_until(lambda: watched.master_is(new), what="the sentinels agree on the new master")
         last(seconds)
+        for each in burst:  # before the thaw: nobody can take back what is on its way to a frozen server
+            each.result()
         old.signal(signal.SIGCONT)
         with old.client() as client:
             while client.info("replication")["role"] == "master":
@@ -81,8 +83,6 @@ def test_nobody_writes_to_a_master_that_comes_back(site: Site, watched: Watched,
                     job = site.queue.wait(job_id, 5)
                     assert job, "it was accepted by the old master, and is lost"
                     assert job.state is State.SENT, "the worker is with the new one"
-        for each in burst:
-            each.result()
     site.server = new
     site.check_consumes()
     site.check_all_sent_once()

@@ -17,7 +17,8 @@ class Tempo:
         list_delay: The gateway's lists show a message within this.
         late: After its caller hung up, a late acceptance comes; below the bound.
         circuit_after: Failures in a row that close the circuit (a count).
-        patience: At the end, for the ledger to come to rest.
+        patience: At the end, for the ledger to come to rest: a question whose asker was lost is put again after two
+            minutes, and pauses between questions grow.
     """
 
     call_timeout: float
@@ -84,5 +85,5 @@ SHORT: Final = Tempo(
     list_delay=0.6,
     late=1.5,
     circuit_after=1000,
-    patience=60.0,
+    patience=200.0,
 )
