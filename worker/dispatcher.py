@@ -72,6 +72,7 @@ class Dispatcher:
         self._thread: threading.Thread | None = None
         self._unavailable = False
         self._round: Future[None] | None = None
+        self._put_aside = 0
         self.held_back: dict[str, str] = {}
         self._next_round = time.monotonic()
         self._cursor, self._next_sweep = "0", time.monotonic()
@@ -170,6 +171,9 @@ class Dispatcher:
                     log.warning("job.resend", job_id=job_id, reason="the worker was lost during the call")
                 case _:
                     log.warning("job.asking", job_id=job_id, reason="the worker was lost during the call")
+        if looked.put_aside > self._put_aside:
+            log.error("parked.more", count=looked.put_aside, reason="see smsq parked")
+        self._put_aside = looked.put_aside
         for gate, reason in looked.held_back.items():
             if self.held_back.get(gate) != reason:
                 log.warning("gate.closed", gate=gate, reason=reason)

@@ -89,6 +89,8 @@ class Looked(NamedTuple):
     questions: list[Question]
     held_back: dict[str, str]
     """What holds jobs back, with the reason: ``circuit``, ``account`` (this worker's), ``pace``, ``pause LANE``."""
+    put_aside: int
+    """How much is put aside (`smsq parked`)."""
 
 
 def take_due(look: Look, policy: Policy) -> Call[Looked]:
@@ -107,6 +109,7 @@ def take_due(look: Look, policy: Policy) -> Call[Looked]:
                 for job_id, message, first, attempts, counts in zip(asked, asked, asked, asked, asked, strict=True)
             ],
             {text(gate): text(reason) for gate, reason in zip(held, held, strict=True)},
+            int(answer[6]),
         )
 
     args: list[str | bytes | int | float] = [

@@ -13,7 +13,7 @@
 --       look), its heartbeat (JSON)
 -- Returns {ms until the next entry is due (-1: none), looked at, {id, what, ...}, {canary's messageId, its recipient},
 --          {id, message, first (ms), attempts, 1 if "absent" will count else 0, ...},
---          {what holds jobs back: 'circuit' | 'account' | 'pace' | 'pause <lane or all>', reason, ...}}
+--          {what holds jobs back: 'circuit' | 'account' | 'pace' | 'pause <lane or all>', reason, ...}, how much is put aside}
 --   what, for a person to hear: 'lost' (it is asked about) | 'resend' | 'parked'
 -- Keeps rule 1.
 local limit, again, retention, lease, room, patience, nonce, settling, bound, ask_limit, tokens, worker, heartbeat =
@@ -115,4 +115,5 @@ end
 local next_due = -1
 local first = redis.call('ZRANGE', DUE, 0, 0, 'WITHSCORES')
 if first[2] then next_due = math.max(0, tonumber(first[2]) - now) end
-return {next_due, #ids, told, canary_ids[1] and canary_ids or {}, questions, held_back}
+local aside = redis.pcall('HLEN', 'smsq:parked')
+return {next_due, #ids, told, canary_ids[1] and canary_ids or {}, questions, held_back, tonumber(aside) or 0}

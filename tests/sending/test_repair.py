@@ -65,6 +65,7 @@ def test_a_key_of_another_type_is_set_aside(
     assert end_of(queue, enqueue(queue, 1)[0]).state is State.SENT
     wait_until(lambda: at_rest(client), what="the lane is empty")
     if key != "smsq:epoch":
+        wait_until(lambda: worker_up.lines("parked.more"), what="the worker says so")
         assert client.get(f"smsq:aside:{key}") == "somebody else's"
         assert key in client.hkeys("smsq:parked")
 
