@@ -35,6 +35,7 @@ def show_overview(overview: Overview, *, as_json: bool) -> Exit:
         "parked": overview.parked,
         "counted": ", ".join(f"{number} {name}" for name, number in sorted(overview.counters.items())) or None,
         "circuit": _gate(overview.circuit, overview.now),
+        "rate": " and ".join(overview.rates) or None,
         "pace": _pace(overview.pace),
         "workers": f"{len(overview.live)} live",
     }

@@ -138,6 +138,11 @@ class Overview:
         )
 
     @property
+    def rates(self) -> list[str]:
+        """What live workers have as `SMSQ_RATE_LIMIT`; it should be one, of all."""
+        return sorted({str(each.said["rate"]) for each in self.live if each.said.get("rate")})
+
+    @property
     def live(self) -> list[Worker]:
         """The workers that live."""
         return [each for each in self.workers if each.live]
@@ -191,6 +196,7 @@ class Overview:
             "paused": self.paused,
             "pauses": {lane: {"since": iso(each.since), "reason": each.reason} for lane, each in self.pauses.items()},
             "circuit": self.circuit.as_dict() if self.circuit else None,
+            "rates": self.rates,
             "pace": self.pace,
             "workers": [each.as_dict() for each in self.workers],
         }

@@ -92,6 +92,7 @@ class Life(bootsteps.StartStopStep):
             "in_use": pool.slots_in_use() if isinstance(pool, TaskPool) else len(state.active_requests),
             "reserved": len(state.reserved_requests),
             "lanes": lanes,
+            "rate": settings.rate_limit,
             "stalled": 0 if stopping.is_set() or not lanes else round(pulse.silence(), 1),
         }
 

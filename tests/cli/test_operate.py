@@ -34,13 +34,15 @@ def state_of(queue: SmsQueue, job_id: str) -> State:
 
 
 @pytest.fixture
-def three(queue: SmsQueue, stand_in: StandIn) -> list[str]:
-    """Three failed jobs, the first of a batch; newest first."""
+def three(queue: SmsQueue, stand_in: StandIn, client: "redis.Redis") -> list[str]:
+    """Three failed jobs, the first of a batch; newest first, none in the same millisecond as another."""
     queue.enqueue(SMS, batch_id="autumn")
     found = [stand_in.refuse(State.FAILED, JobError("no money", 5))]
     for reason in ("Bad sender", "bad text"):
         queue.enqueue(SMS)
         found.append(stand_in.refuse(State.FAILED, JobError(reason, 1)))
+    for place, job_id in enumerate(found):
+        client.zincrby("smsq:ended:failed", place, job_id)
     return found[::-1]
 
 

@@ -16,7 +16,7 @@ def test_a_paused_lane_waits_and_goes_on_at_once(
     smsq: Command, queue: SmsQueue, worker: Callable[..., Worker], sandbox: Sandbox
 ) -> None:
     """Another lane's jobs go on; the resume wakes the worker, and the timeline says what the job had waited for."""
-    worker("-n", "one@here")
+    worker("-n", "one@here", SMSQ_RATE_LIMIT="50/s")
     assert smsq("pause", "bulk", "--reason", "wrong price").code == 0
     held_back = queue.enqueue(SMS, lane="bulk")
     assert end_of(queue, queue.enqueue(Sms(recipient="77010000002", text=TEXT)).id).state is State.SENT
@@ -27,6 +27,7 @@ def test_a_paused_lane_waits_and_goes_on_at_once(
         ("one@here", True, ["urgent", "normal", "bulk"])
     ]
     assert result["lanes"]["bulk"]["paused"] == "wrong price"
+    assert result["rates"] == ["50/s"]
     told = smsq("why", held_back.id)
     assert told.out.splitlines()[-1] == "it is queued, and waits for operators to resume bulk (wrong price)"
     assert smsq("resume", "bulk").code == 0
