@@ -61,7 +61,7 @@ Fault = Callable[[Wired, float], None]
 
 
 def _complaints(worker: "Worker") -> list[int]:
-    lines = worker.text().splitlines()
+    lines = worker.text().split("\n")
     return [sum(any(sign in line for sign in signs) for line in lines) for signs in _SIGNS]
 
 

@@ -15,7 +15,7 @@ from tests.sending.conftest import StartWorker
 from tests.support.jobs import end_of, in_state, put_off
 from tests.support.sandbox import Sandbox, ordinary
 from tests.support.waiting import wait_until
-from tests.support.worker import Worker
+from tests.support.worker import Worker, whole_lines
 
 POOLS = {"event loop": (), "threads": ("-P", "threads", "-c", "30"), "prefork": ("-P", "prefork", "-c", "2")}
 
@@ -32,7 +32,7 @@ class Witness:
 
     def of(self, job_id: str) -> list[dict[str, Any]]:
         """Returns what was seen of a task, in the order of the moments."""
-        lines = map(json.loads, self.file.read_text().splitlines()) if self.file.exists() else ()
+        lines = map(json.loads, whole_lines(self.file).splitlines()) if self.file.exists() else ()
         return sorted((line for line in lines if line["id"] == job_id), key=lambda line: float(line["monotonic"]))
 
     def signals(self, job_id: str) -> list[str]:

@@ -28,6 +28,12 @@ def environment(redis_url: str, api_url: str, **more: str) -> dict[str, str]:
     }
 
 
+def whole_lines(log: Path) -> str:
+    """Returns what a file holds up to its last line's end: while it is written, a reader may see half a line."""
+    written, end, _ = log.read_bytes().rpartition(b"\n")
+    return (written + end).decode(errors="replace")
+
+
 class Worker:
     """A running worker and its log.
 
@@ -55,13 +61,13 @@ class Worker:
         return self.process.pid
 
     def text(self) -> str:
-        """Returns all that it printed."""
-        return self.log.read_text(encoding="utf-8", errors="replace")
+        """Returns all that it printed, as far as its last line is whole: a reader may see half of one."""
+        return whole_lines(self.log)
 
     def lines(self, event: str | None = None) -> list[dict[str, Any]]:
         """Returns its log lines, or those of one event."""
         found = []
-        for line in self.text().splitlines():
+        for line in self.text().split("\n"):
             if line.startswith("{"):
                 entry = json.loads(line)
                 if event is None or entry.get("event") == event:
