@@ -119,7 +119,7 @@ def load(raw: str | bytes, *, trusted: bool = False) -> Sms:
             problems = error.errors | problems
     if problems:
         raise InvalidSms(problems)
-    return Sms.model_construct(**record) if trusted else sms
+    return Sms.of_record(record) if trusted else sms
 
 
 def content_hash(sms: Sms) -> str:

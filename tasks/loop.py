@@ -8,7 +8,7 @@ own: there `run` blocks it until the loop has the result. The coroutine is the s
 import asyncio
 import os
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 import uvloop
@@ -18,7 +18,19 @@ T = TypeVar("T")
 
 
 class JobGreenlet(greenlet):
-    """A task's body on the loop's thread. Its parent, who drives it, awaits what it switches out."""
+    """A task's body on the loop's thread. Its parent, who drives it, runs the coroutine that it switches out.
+
+    Attributes:
+        on_call: Told when the job's first call may go out.
+    """
+
+    on_call: Callable[[], None] | None = None
+
+
+def on_call() -> Callable[[], None] | None:
+    """Returns whom to tell, of those who run the current task, when its first call may go out."""
+    current = getcurrent()
+    return current.on_call if isinstance(current, JobGreenlet) else None
 
 
 class LoopThread:

@@ -16,11 +16,12 @@ from smsq.errors import InvalidSms, SmsNotSent, SmsUnknown
 from smsq.gateway.answers import NOT_CALLED, Outcome
 from smsq.job import JobError
 from smsq.lanes import MOMENT, TASK_NAME
-from smsq.ledger import Begun, Settlement
+from smsq.ledger import Settlement
 from smsq.message import RULES_VERSION, api_form, campaign_token, load
 from smsq.privacy import mask_recipient
 from smsq.sms import Sms
 from smsq.states import State
+from tasks import loop
 from tasks.calling import call
 from tasks.decide import decide, hear
 from tasks.hold import Hold
@@ -47,16 +48,20 @@ def send(self: Task) -> dict[str, int]:
         Ignore: It isn't this worker's.
     """
     process = runtime()
-    return _to_celery(process.thread.run(deliver(process, self.request.id, self.request.get(MOMENT))))
+    request = self.request
+    return _to_celery(process.thread.run(deliver(process, request.id, request.get(MOMENT), loop.on_call())))
 
 
-async def deliver(process: Runtime, job_id: str, moment: float | None = None) -> Settlement:
+async def deliver(
+    process: Runtime, job_id: str, moment: float | None = None, on_call: Callable[[], None] | None = None
+) -> Settlement:
     """Takes one job from begin to settle.
 
     Args:
         process: The means.
         job_id: Which.
         moment: When it may be called by the common pace, by `boot_time`; None without a rate.
+        on_call: Told when its first call may go out: it has its slot.
 
     Returns:
         What was written to the ledger.
@@ -65,15 +70,14 @@ async def deliver(process: Runtime, job_id: str, moment: float | None = None) ->
         Ended: It had expired or was cancelled.
         Ignore: Nothing was to be done, or the ledger knows better.
     """
-    structlog.contextvars.bind_contextvars(job_id=job_id)
     try:
         hold = await process.begin(job_id)
         if hold.begun.word != "begun":
-            _not_ours(hold.begun)
-        structlog.contextvars.bind_contextvars(attempt=hold.begun.attempts)
+            _not_ours(hold)
+        structlog.contextvars.bind_contextvars(job_id=job_id, attempt=hold.begun.attempts)
         process.leases.add(hold)
         try:
-            settlement, sms = await _attempt(process, hold, moment)
+            settlement, sms = await _attempt(process, hold, moment, on_call)
         finally:
             process.leases.let_go(hold)
         word = await process.settle(settlement)
@@ -82,7 +86,7 @@ async def deliver(process: Runtime, job_id: str, moment: float | None = None) ->
             settlement = replace(settlement, to=State.UNKNOWN, ids=None, recipient="", error=error)
             word = await process.settle(settlement)
     except Stopped:
-        log.error("job.abandoned", reason="the worker stopped while Redis was away")  # noqa: TRY400 - no traceback
+        log.error("job.abandoned", job_id=job_id, reason="the worker stopped while Redis was away")  # noqa: TRY400 - no traceback
         raise Ignore from None
     if word != "settled":
         log.error("job.settled_by_another", word=word, wanted=str(settlement.to), ids=settlement.ids)
@@ -91,7 +95,9 @@ async def deliver(process: Runtime, job_id: str, moment: float | None = None) ->
     return settlement
 
 
-async def _attempt(process: Runtime, hold: Hold, moment: float | None) -> tuple[Settlement, Sms | None]:
+async def _attempt(
+    process: Runtime, hold: Hold, moment: float | None, on_call: Callable[[], None] | None
+) -> tuple[Settlement, Sms | None]:
     """Reads the message, calls the gateway unless it must wait, and decides. A bug of ours ends the job at once."""
     called = False
 
@@ -100,6 +106,8 @@ async def _attempt(process: Runtime, hold: Hold, moment: float | None) -> tuple[
         if not await process.slots.acquire(hold.begun.lane):
             return NOT_CALLED
         try:
+            if on_call:
+                on_call()
             if hold.job_id in revoked:
                 return NOT_CALLED  # it goes back to its lane, and Celery, who gets it there, revokes it
             if process.held_back(hold):
@@ -146,18 +154,19 @@ def _settlement(hold: Hold, to: State, calls: int = 0, *, error: JobError | None
     return Settlement(hold.job_id, hold.token, to, calls, hold.epoch, hold.took(), hold.begun_at, error=error, at=at)
 
 
-def _not_ours(begun: Begun) -> NoReturn:
+def _not_ours(hold: Hold) -> NoReturn:
     """A hint for a job that this worker has nothing to do with is normal; one for a record it can't read isn't."""
-    match begun.word:
+    structlog.contextvars.bind_contextvars(job_id=hold.job_id)
+    match word := hold.begun.word:
         case "expired" | "cancelled":
-            log.info("job.ended_uncalled", state=begun.word)
-            raise Ended(begun.word)
+            log.info("job.ended_uncalled", state=word)
+            raise Ended(word)
         case "malformed":
             log.error("job.malformed")
         case "asking":
             log.warning("job.in_doubt", reason="Redis may have forgotten a call; the gateway is asked first")
         case _:
-            log.debug("job.dropped", word=begun.word)
+            log.debug("job.dropped", word=word)
     raise Ignore
 
 

@@ -2,13 +2,8 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
-from contextvars import ContextVar
 
 from smsq.lanes import LANES, Lane
-
-#: Told when the job in this context gets its slot: for Celery that is the moment at which the task is active.
-on_slot: ContextVar[Callable[[], None] | None] = ContextVar("on_slot", default=None)
 
 
 class Slots:
@@ -58,9 +53,6 @@ class Slots:
             return False
         else:
             self.used += 1
-        if told := on_slot.get():
-            on_slot.set(None)
-            told()
         return True
 
     def release(self) -> None:

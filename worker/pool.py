@@ -8,19 +8,19 @@ true durations. Celery's callbacks go back to the main thread, many at a time.
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
+from contextvars import copy_context
+from functools import partial
 from os import getpid
 from typing import TYPE_CHECKING, Any
 
 import structlog
 from billiard.einfo import ExceptionInfo
 from celery.concurrency.base import BasePool
-from greenlet import getcurrent
 from structlog.typing import FilteringBoundLogger
 
 from tasks.loop import JobGreenlet
 from tasks.runtime import Runtime, runtime
-from tasks.slots import on_slot
 from worker.lifecycle import impatience
 
 if TYPE_CHECKING:
@@ -34,7 +34,9 @@ Callback = Callable[..., Any]
 class _Job:
     """A task as Celery hands it to the pool."""
 
-    __slots__ = ("accepted", "args", "callback", "kwargs", "on_accept", "target")
+    __slots__ = ("accepted", "args", "body", "callback", "context", "kwargs", "on_accept", "target")
+
+    body: JobGreenlet
 
     def __init__(self, target: Callback, args: Any, kwargs: Any, callback: Callback, on_accept: Callback) -> None:  # noqa: ANN401
         self.target = target
@@ -43,6 +45,7 @@ class _Job:
         self.callback = callback
         self.on_accept = on_accept
         self.accepted = False
+        self.context = copy_context()
 
 
 class TaskPool(BasePool):
@@ -55,7 +58,7 @@ class TaskPool(BasePool):
         super().__init__(*args, **kwargs)
         self._incoming: deque[_Job] = deque()
         self._outgoing: deque[tuple[Callback, tuple[Any, ...]]] = deque()
-        self._jobs: set[asyncio.Task[None]] = set()
+        self._jobs: set[_Job] = set()
         self._hub: Any = None
         self._woken = False
         self._telling = False
@@ -96,34 +99,35 @@ class TaskPool(BasePool):
         self._woken = False
         while self._incoming:
             job = self._incoming.popleft()
-            task = self._loop.create_task(self._run(job))
-            self._jobs.add(task)
-            task.add_done_callback(self._jobs.discard)
+            self._jobs.add(job)
+            body = job.body = JobGreenlet(job.target)
+            body.gr_context = job.context
+            body.on_call = partial(self._accept, job)
+            self._advance(job, body.switch, *job.args, **job.kwargs)
 
-    async def _run(self, job: _Job) -> None:
-        on_slot.set(lambda: self._accept(job))
-        result = await self._drive(job)
-        self._accept(job)
-        self._tell(job.callback, result)
-
-    @staticmethod
-    async def _drive(job: _Job) -> Any:  # noqa: ANN401
-        """Runs the target in a greenlet and awaits for it what its body wants awaited."""
-        body = JobGreenlet(job.target)
-        body.gr_context = getcurrent().gr_context
+    def _advance(self, job: _Job, switch: Callback, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
+        """Runs a job's body until it wants something awaited, or is through."""
         try:
-            value = body.switch(*job.args, **job.kwargs)
-            while not body.dead:
-                coroutine: Coroutine[Any, Any, Any] = value
-                try:
-                    result = await coroutine
-                except BaseException as error:  # noqa: BLE001 - whatever it is, it is the body's to handle
-                    value = body.throw(error)
-                else:
-                    value = body.switch(result)
+            value = switch(*args, **kwargs)
         except BaseException:  # noqa: BLE001 - Celery's tracer returns failures; what it raises is a bug or an exit
-            return 1, ExceptionInfo(), 0.0
-        return value
+            value = 1, ExceptionInfo(), 0.0
+        else:
+            if not job.body.dead:
+                awaited = self._loop.create_task(value, context=job.context)
+                awaited.add_done_callback(partial(self._resume, job), context=job.context)
+                return
+        self._jobs.discard(job)
+        self._accept(job)
+        self._tell(job.callback, value)
+
+    def _resume(self, job: _Job, awaited: "asyncio.Task[Any]") -> None:
+        """Gives a body what it waited for; whatever was raised is the body's to handle."""
+        try:
+            result = awaited.result()
+        except BaseException as error:  # noqa: BLE001
+            self._advance(job, job.body.throw, error)
+        else:
+            self._advance(job, job.body.switch, result)
 
     def _accept(self, job: _Job) -> None:
         if not job.accepted:

@@ -1,9 +1,10 @@
 """What a worker does with the jobs of its lanes: take, begin, renew, settle, hand back, purge; and the common pace."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, cast, get_args
+
+from pydantic_core import to_json
 
 from smsq.job import JobError
 from smsq.lanes import Lane
@@ -211,7 +212,7 @@ class Settlement:
     resends: bool = False
     heard: Heard | None = None
 
-    def to_json(self) -> str:
+    def to_json(self) -> bytes:
         """Returns what `settle.lua` reads."""
         given: dict[str, Any] = {
             "id": self.job_id, "token": self.token, "to": self.to, "calls": self.calls, "epoch": self.epoch,
@@ -233,7 +234,7 @@ class Settlement:
             given["at"] = self.at
         if self.heard:
             given |= {"heard": self.heard.what, "said": self.heard.reason, "wait": self.heard.wait}
-        return json.dumps(given, separators=(",", ":"))
+        return to_json(given)
 
 
 class Settled(NamedTuple):
