@@ -17,6 +17,7 @@ LONGEST_DELAY: Final = 600.0
 #: Codes by which the gateway says that it is in trouble itself.
 _IN_TROUBLE: Final = frozenset({3, 999})
 _TOO_MANY_CALLS: Final = (30, 429)
+_WELL: Final = Heard("well")
 
 
 def decide(hold: Hold, sms: Sms, outcome: Outcome, calls: int, *, give_up_after: float) -> Settlement:
@@ -40,15 +41,15 @@ def decide(hold: Hold, sms: Sms, outcome: Outcome, calls: int, *, give_up_after:
             error=error, delay=int(delay * 1000), resends=resends, heard=heard,
         )  # fmt: skip
 
+    if outcome.kind is Kind.ACCEPTED:
+        ids = (outcome.message_id or 0, outcome.campaign_id or 0, outcome.campaign_status or 0)
+        return Settlement(
+            hold.job_id, hold.token, State.SENT, calls, hold.epoch, hold.took(), hold.begun_at,
+            ids=ids, recipient=sms.recipient, heard=heard,
+        )  # fmt: skip
     begun = hold.begun
     error = JobError(outcome.reason, outcome.code, _fields(outcome.detail))
     match outcome.kind:
-        case Kind.ACCEPTED:
-            ids = (outcome.message_id or 0, outcome.campaign_id or 0, outcome.campaign_status or 0)
-            return Settlement(
-                hold.job_id, hold.token, State.SENT, calls, hold.epoch, hold.took(), hold.begun_at,
-                ids=ids, recipient=sms.recipient, heard=heard,
-            )  # fmt: skip
         case Kind.NOT_CALLED:
             return to(State.QUEUED)
         case Kind.REFUSED:
@@ -69,6 +70,8 @@ def decide(hold: Hold, sms: Sms, outcome: Outcome, calls: int, *, give_up_after:
 
 def hear(outcome: Outcome) -> Heard | None:
     """Says what a call's outcome means for those who wait at the gates; None if nothing was called."""
+    if outcome.kind is Kind.ACCEPTED:
+        return _WELL
     reason = f"code {outcome.code}: {outcome.reason}" if outcome.code is not None else outcome.reason
     match outcome.kind:
         case Kind.NOT_CALLED:
@@ -80,7 +83,7 @@ def hear(outcome: Outcome) -> Heard | None:
         case Kind.TRY_AGAIN | Kind.UNKNOWN if outcome.code is None or outcome.code in _IN_TROUBLE:
             return Heard("failing", reason)
         case _:
-            return Heard("well")
+            return _WELL
 
 
 def _fields(detail: Mapping[str, str] | str) -> Mapping[str, str] | None:

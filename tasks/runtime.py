@@ -235,21 +235,28 @@ class Runtime:
 
 _lock = threading.Lock()
 _runtime: Runtime | None = None
-_pid = 0
 
 
 def runtime() -> Runtime:
     """Returns this process's runtime, made when it is first needed; a forked child makes its own."""
-    global _runtime, _pid  # noqa: PLW0603 - one for each process, and Celery gives a task no place of its own
-    if _runtime is None or _pid != os.getpid():
+    global _runtime  # noqa: PLW0603 - one for each process, and Celery gives a task no place of its own
+    if _runtime is None:
         with _lock:
-            if _runtime is None or _pid != os.getpid():
+            if _runtime is None:
                 _runtime = Runtime(WorkerSettings.load())
-                _pid = os.getpid()
     return _runtime
+
+
+def _forget() -> None:
+    """A forked child has its parent's runtime without the thread that ran it, and perhaps a lock that nobody opens."""
+    global _lock, _runtime
+    _lock, _runtime = threading.Lock(), None
+
+
+os.register_at_fork(after_in_child=_forget)
 
 
 def stop_calls() -> None:
     """Tells this process's runtime, if it has one, to start no call any more."""
-    if _runtime is not None and _pid == os.getpid():
+    if _runtime is not None:
         _runtime.stop()

@@ -116,6 +116,7 @@ class TaskPool(BasePool):
                 awaited = self._loop.create_task(value, context=job.context)
                 awaited.add_done_callback(partial(self._resume, job), context=job.context)
                 return
+        del job.body  # they hold each other
         self._jobs.discard(job)
         self._accept(job)
         self._tell(job.callback, value)

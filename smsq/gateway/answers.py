@@ -104,7 +104,7 @@ _NOT_SENT: Final = frozenset({Kind.REFUSED, Kind.TRY_AGAIN, Kind.ACCOUNT})
 _CAMPAIGN_STATUSES: Final = frozenset({1, 2})  # 1: waits for moderation; 2: sent without
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)  # not frozen: one is made for each call, and that would take three times as long
 class Outcome:
     """What one call came to.
 

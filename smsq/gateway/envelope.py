@@ -33,7 +33,7 @@ def read_envelope(body: bytes) -> dict[str, Any] | None:
         The JSON object; None if it isn't one, or holds a name twice.
     """
     try:
-        envelope = json.loads(body, object_pairs_hook=_object)
+        envelope = _DECODER.decode(body.decode(json.detect_encoding(body), "surrogatepass"))
     except (ValueError, RecursionError):  # what isn't JSON or UTF-8, numbers of thousands of digits; nesting
         return None
     return envelope if isinstance(envelope, dict) else None
@@ -45,6 +45,9 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) != len(pairs):
         raise ValueError("a name comes twice")
     return found
+
+
+_DECODER: Final = json.JSONDecoder(object_pairs_hook=_object)
 
 
 def whole_number(value: object) -> int | None:

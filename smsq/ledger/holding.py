@@ -80,7 +80,7 @@ def untake(job_ids: Sequence[str]) -> Call[int]:
     return Call(script("untake"), list(job_ids), int)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: one is made for each job, and that would take three times as long
 class Begun:
     """A begin's answer. Only with the word ``begun`` do the other fields mean something; times in ms.
 
@@ -176,7 +176,7 @@ class Heard:
     wait: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: one is made for each job, and that would take three times as long
 class Settlement:
     """What becomes of a begun job.
 
