@@ -137,8 +137,8 @@ def read_job(job_id: str, now: int, fields: Sequence[bytes], *, stopped: int = 0
             state=state,
             lane=_lane(record),
             batch_id=record.get("batch"),
-            accepted_at=_moment(record["at"]),
-            done_at=None if ended is None else _moment(str(ended)),
+            accepted_at=moment(_whole(record["at"])),
+            done_at=None if ended is None else moment(ended),
             message_id=_number(record, "message_id"),
             campaign_id=_number(record, "campaign_id"),
             campaign_status=_number(record, "campaign_status"),
@@ -146,10 +146,9 @@ def read_job(job_id: str, now: int, fields: Sequence[bytes], *, stopped: int = 0
             error=JobError.from_json(record["error"]) if "error" in record else None,
         )
     except (KeyError, TypeError, ValueError, OverflowError):
-        moment = datetime.fromtimestamp(now / 1000, UTC)
         if _is_newer(record):
-            return Job(job_id, State.SENDING, "normal", None, moment)
-        return Job(job_id, State.FAILED, "normal", None, moment, error=JobError("malformed record"))
+            return Job(job_id, State.SENDING, "normal", None, moment(now))
+        return Job(job_id, State.FAILED, "normal", None, moment(now), error=JobError("malformed record"))
 
 
 # What can't be used is the same here as in the scripts (`read` in `_record.lua`): a job that nobody will send must
@@ -195,8 +194,9 @@ def _number(record: Mapping[str, str], name: str) -> int | None:
     return _whole(record[name]) if name in record else None
 
 
-def _moment(milliseconds: str) -> datetime:
-    return datetime.fromtimestamp(_whole(milliseconds) / 1000, UTC)
+def moment(milliseconds: int) -> datetime:
+    """Returns a moment of Redis's clock."""
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
 def _whole(text: str) -> int:

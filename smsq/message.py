@@ -68,10 +68,10 @@ def dump(sms: Sms) -> str:
     Raises:
         ValueError: The message is deferred and wasn't prepared.
     """
+    given = vars(sms)
     record: dict[str, str | int] = {"recipient": sms.recipient, "text": sms.text}
     for name, api_name in OPTIONAL.items():
-        value = getattr(sms, name)
-        if value is not None:
+        if (value := given[name]) is not None:
             record[api_name] = value
     if (instant := _instant(sms)) is not None:
         record["deferredToTs"] = int(instant.timestamp())

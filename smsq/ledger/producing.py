@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, cast, get_args
 
-from smsq.job import RECORD_VERSION, Job, read_job
+from smsq.job import Job, moment, read_job
 from smsq.lanes import Lane
 from smsq.scripts import Call, script, text
+from smsq.states import State
 
 CancelWord = Literal["cancelled", "late", "gone", "malformed", "newer"]
 CANCEL_WORDS: frozenset[str] = frozenset(get_args(CancelWord))
@@ -72,6 +73,10 @@ def enqueue(jobs: Sequence[NewJob], options: Options, rules: int) -> Call[list[A
     return Call(script("enqueue"), args, parse, confirm=True)
 
 
+#: What an accepted job can be: `cancelled` if its batch was before.
+_ACCEPTED_AS = {state.encode(): state for state in (State.QUEUED, State.SCHEDULED, State.CANCELLED)}
+
+
 def _accepted(answer: list[Any], options: Options) -> Accepted:
     word, job_id = answer[0], text(answer[1])
     if word == b"conflict":
@@ -80,11 +85,7 @@ def _accepted(answer: list[Any], options: Options) -> Accepted:
         return NotKnown(job_id)
     if word == b"known":
         return _job(answer[1:])
-    now, lane = str(answer[2]).encode(), options.lane.encode()
-    fields = [b"v", b"%d" % RECORD_VERSION, b"state", answer[3], b"lane", lane, b"at", now]
-    if options.batch_id:
-        fields += [b"batch", options.batch_id.encode()]
-    return read_job(job_id, answer[2], fields)
+    return Job(job_id, _ACCEPTED_AS[answer[3]], options.lane, options.batch_id or None, moment(answer[2]))
 
 
 def _job(look: list[Any]) -> Job:

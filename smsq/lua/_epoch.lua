@@ -11,7 +11,11 @@ do
   local t = redis.call('TIME')
   NOW = t[1] * 1000 + math.floor(t[2] / 1000)
   local info = redis.call('INFO', 'server', 'replication')
-  local server = (info:match('run_id:(%x+)') or '') .. ' ' .. (info:match('master_replid:(%x+)') or '')
+  local function named(name)   -- a plain search: a pattern is tried at each of two thousand characters
+    local _, last = info:find(name, 1, true)
+    return last and info:match('^%x*', last + 1) or ''
+  end
+  local server = named('\nrun_id:') .. ' ' .. named('\nmaster_replid:')
   local found = redis.pcall('HMGET', 'smsq:epoch', 'number', 'server', 'started')
   if found.err then
     found = {}

@@ -81,14 +81,13 @@ end
 -- Whether something in a list is no job's id: a foreign hand's.
 local function alien(id) return not id:match('^[%w_-]+$') end
 
-local function write_message(key, message)
-  local fields, n = {}, 0
+local function add_message(fields, message)
+  local n = 0
   for i = 1, #message, CHUNK do
     fields[#fields + 1] = 'm' .. n
     fields[#fields + 1] = message:sub(i, i + CHUNK - 1)
     n = n + 1
   end
-  redis.call('HSET', key, unpack(fields))
 end
 
 local function message_fields(key)
@@ -143,11 +142,11 @@ local function schedule(id, at) redis.call('ZADD', DUE, at, id) end
 
 -- A batch's counts follow every change of state; its record goes when its last job has been final for the retention.
 -- Counts that a foreign hand broke must not stop a job half way: pcall.
-local function count(batch, from, to, now, retention)
+local function count(batch, from, to, now, retention, n)
   if batch == '' then return end
   local key = batch_key(batch)
   if from then redis.pcall('HINCRBY', key, from, -1) end
-  redis.pcall('HINCRBY', key, to, 1)
+  redis.pcall('HINCRBY', key, to, n or 1)
   redis.pcall('HSET', key, 'last', now)
   if not FINAL[to] then
     if not from then redis.call('PERSIST', key) end

@@ -21,7 +21,7 @@ local lane, batch, send_at, expires_in, on_unknown, rules = unpack(ARGV, 1, 6)
 local now = NOW
 local later = tonumber(send_at)
 local state = later and later > now and 'scheduled' or 'queued'
-local answers, waiting = {}, {}
+local answers, waiting, accepted = {}, {}, 0
 if batch ~= '' then redis.call('HLEN', batch_key(batch)) end   -- fails now, with nothing written, if it is no hash
 local cancelled = stopped(batch)
 
@@ -62,15 +62,16 @@ for i = 7, #ARGV, 5 do
       add('key', key_hash)
       redis.call('SET', 'smsq:key:' .. key_hash, id .. ' ' .. content)
     end
+    add_message(fields, message)
     redis.call('HSET', job_key(id), unpack(fields))
-    write_message(job_key(id), message)
-    if batch ~= '' then
-      redis.call('HSETNX', batch_key(batch), 'first', now)
-      count(batch, nil, state, now)
-    end
+    accepted = accepted + 1
     if state == 'scheduled' then schedule(id, later) else waiting[#waiting + 1] = id end
     answers[#answers + 1] = {'accepted', id, now, cancelled and 'cancelled' or state}
   end
 end
 if #waiting > 0 then to_lane(lane, batch, waiting) end
+if batch ~= '' and accepted > 0 then
+  redis.call('HSETNX', batch_key(batch), 'first', now)
+  count(batch, nil, state, now, nil, accepted)
+end
 return answers
