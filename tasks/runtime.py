@@ -35,6 +35,8 @@ log: FilteringBoundLogger = structlog.get_logger()
 #: Seconds that one try of a ledger's call may take, and between tries while Redis is away.
 _TRY = 5.0
 _PAUSE = 0.5
+#: Seconds between two calls of the ledger for jobs that begin, and for those that end.
+_BATCH_PACE = 0.004
 
 
 class Stopped(Exception):  # noqa: N818 - not an error
@@ -69,8 +71,8 @@ class Runtime:
         )
         self.leases = Leases(self._renew_batch, settings.lease)
         self.pace = Pace(self._reserve, settings.interval_ms)
-        self._begin = Batcher(self._begin_batch)
-        self._settle = Batcher(self._settle_batch)
+        self._begin = Batcher(self._begin_batch, pace=_BATCH_PACE)
+        self._settle = Batcher(self._settle_batch, pace=_BATCH_PACE)
         self._answer = Batcher(self._answer_batch)
         return asyncio.Event()
 

@@ -30,6 +30,10 @@ log: FilteringBoundLogger = structlog.get_logger()
 
 Callback = Callable[..., Any]
 
+#: Seconds between two times that the main thread is woken for what the loop has to tell: under load many at a time, since
+#: a turn of Celery's loop costs as much as a job's share of it.
+_TELL_PACE = 0.005
+
 
 class _Job:
     """A task as Celery hands it to the pool."""
@@ -62,6 +66,7 @@ class TaskPool(BasePool):
         self._hub: Any = None
         self._woken = False
         self._telling = False
+        self._told_at = 0.0
         self._stopped = False
         self._idle = threading.Event()
 
@@ -141,10 +146,11 @@ class TaskPool(BasePool):
         self._outgoing.append((callback, args))
         if not self._telling:
             self._telling = True
-            self._loop.call_soon(self._wake_hub)  # once for all that this turn of the loop has to tell
+            self._loop.call_at(max(self._told_at + _TELL_PACE, self._loop.time()), self._wake_hub)
 
     def _wake_hub(self) -> None:
         self._telling = False
+        self._told_at = self._loop.time()
         if self._hub is not None:
             self._hub.call_soon(self._run_callbacks)
         self._idle.set()
