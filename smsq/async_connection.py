@@ -16,7 +16,7 @@ from redis.sentinel import MasterNotFoundError
 
 from smsq.address import Address
 from smsq.connection import CONNECTIONS, OPTIONS, PAUSE, WAITERS
-from smsq.durability import Command, Durability, check_confirmed, commands, unavailable
+from smsq.durability import Command, Durability, check_confirmed, commands, packed, unavailable
 from smsq.scripts import Call, Known, ago, boot_time
 from smsq.sentinels import ASKING, Master
 
@@ -105,7 +105,7 @@ class AsyncRunner:
     async def _send(connection: _Connection, to_send: list[Command]) -> list[Any]:
         if not connection.is_connected:
             await connection.connect()
-        await connection.send_packed_command(connection.pack_commands(to_send), check_health=False)
+        await connection.send_packed_command(packed(to_send), check_health=False)
         return [await _answer(connection) for _ in to_send]
 
     async def block(self, key: str, timeout: float) -> bool:  # noqa: ASYNC109 - as in `run`
@@ -148,6 +148,10 @@ class AsyncRunner:
                 connection.socket_timeout = connection.socket_connect_timeout = max(0.001, left)
                 try:
                     yield connection
+                except RuntimeError as error:
+                    # uvloop's word for a transport that it has closed, of which the reader hears a turn later.
+                    await _drop(connection)
+                    raise redis_errors.ConnectionError("the connection was closed") from error
                 except BaseException:
                     await _drop(connection)
                     raise
@@ -194,7 +198,7 @@ class AsyncRunner:
             try:
                 async with asyncio.timeout(within / len(self.address.hosts)):
                     found = (await self._send(sentinel, [question]))[0]
-            except _FAILURES:
+            except (*_FAILURES, RuntimeError):  # as in `_connection`
                 continue
             finally:
                 await _drop(sentinel)

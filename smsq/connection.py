@@ -17,7 +17,7 @@ from redis.sentinel import MasterNotFoundError
 
 from smsq.address import Address
 from smsq.deadlines import DeadlineConnection, DeadlineSSLConnection, DeadlineUnixConnection
-from smsq.durability import Command, Durability, check_confirmed, commands, unavailable
+from smsq.durability import Command, Durability, check_confirmed, commands, packed, unavailable
 from smsq.scripts import Call, Known, ago, boot_time
 from smsq.sentinels import ASKING, Master
 
@@ -101,7 +101,7 @@ class SyncRunner:
         def send(*, whole: bool) -> list[Any]:
             left = deadline - time.monotonic()
             to_send = commands(call, self.durability, left, epoch=self.known.epoch, tried=tried, whole=whole)
-            return self._send(connection, to_send, deadline)
+            return self._converse(connection, to_send)
 
         answers = send(whole=call.script.sha not in self._loaded)
         if isinstance(answers[0], redis_errors.NoScriptError):
@@ -127,7 +127,12 @@ class SyncRunner:
     @classmethod
     def _send(cls, connection: _Connection, to_send: list[Command], deadline: float) -> list[Any]:
         cls._connect(connection, deadline)
-        connection.send_packed_command(connection.pack_commands(to_send), check_health=False)
+        return cls._converse(connection, to_send)
+
+    @staticmethod
+    def _converse(connection: _Connection, to_send: list[Command]) -> list[Any]:
+        """Sends commands and reads an answer to each, on a connection with a deadline."""
+        connection.send_packed_command(packed(to_send), check_health=False)
         return [_answer(connection) for _ in to_send]
 
     def block(self, key: str, timeout: float) -> bool:

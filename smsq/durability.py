@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any
 
+from hiredis import pack_command
 from redis import exceptions as redis_errors
 
 from smsq.errors import QueueUnavailable
@@ -53,6 +54,11 @@ def commands(
     if durability is Durability.DISK:
         return [run, ("WAITAOF", 1, 0, milliseconds)]
     return [run, ("WAIT", 1, milliseconds)]
+
+
+def packed(to_send: Sequence[Command]) -> list[bytes]:
+    """Returns commands as they are sent. redis-py's own way looks at each argument of a script several times more."""
+    return [pack_command(command) for command in to_send]  # type: ignore[arg-type] # hiredis means any number of them
 
 
 def check_confirmed(answers: Sequence[Any]) -> None:
@@ -128,4 +134,5 @@ _SIGNS = (
     ("certificate verify failed", "the server's certificate can't be verified"),
     ("connection closed by server", "the connection was closed"),
     ("reset by peer", "the connection was closed"),
+    ("connection lost", "the connection was closed"),
 )

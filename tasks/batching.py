@@ -47,12 +47,11 @@ class Batcher(Generic[I, O]):
             batch, self._waiting = self._waiting[: self._limit], self._waiting[self._limit :]
             try:
                 outcomes = await self._run([item for item, _ in batch])
-            except Exception as error:  # noqa: BLE001 - it is each caller's, not the batcher's
+                for (_, future), outcome in zip(batch, outcomes, strict=True):
+                    if not future.done():
+                        future.set_result(outcome)
+            except Exception as error:  # noqa: BLE001 - each caller's, not the batcher's: nobody waits for ever
                 for _, future in batch:
                     if not future.done():
                         future.set_exception(error)
-                continue
-            for (_, future), outcome in zip(batch, outcomes, strict=True):
-                if not future.done():
-                    future.set_result(outcome)
         self._worker = None

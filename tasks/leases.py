@@ -4,8 +4,13 @@ import asyncio
 import math
 from collections.abc import Awaitable, Callable, Sequence
 
+import structlog
+from structlog.typing import FilteringBoundLogger
+
 from smsq.scripts import boot_time
 from tasks.hold import Hold
+
+log: FilteringBoundLogger = structlog.get_logger()
 
 #: Renewals in the time of a lease: two may be lost before anything that has not begun its call gives up.
 _IN_A_LEASE = 4
@@ -39,12 +44,18 @@ class Leases:
     async def _run(self) -> None:
         while True:
             await asyncio.sleep(self._pause)
-            now = boot_time()
-            due = [hold for hold in self._holds if now - hold.begun_at >= self._pause]
-            for epoch in {hold.epoch for hold in due}:
-                same = [hold for hold in due if hold.epoch == epoch]
-                for start in range(0, len(same), _LARGEST):
-                    await self._renew_some(same[start : start + _LARGEST])
+            try:
+                await self._renew_due()
+            except Exception as error:  # noqa: BLE001 - a bug must not end all renewals that come after it
+                log.error("leases.crashed", error=type(error).__name__)  # noqa: TRY400 - its words may hold anything
+
+    async def _renew_due(self) -> None:
+        now = boot_time()
+        due = [hold for hold in self._holds if now - hold.begun_at >= self._pause]
+        for epoch in {hold.epoch for hold in due}:
+            same = [hold for hold in due if hold.epoch == epoch]
+            for start in range(0, len(same), _LARGEST):
+                await self._renew_some(same[start : start + _LARGEST])
 
     async def _renew_some(self, holds: Sequence[Hold]) -> None:
         asked_at = boot_time()
