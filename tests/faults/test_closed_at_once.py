@@ -43,7 +43,7 @@ def test_a_connection_reset_at_once_is_a_redis_that_is_unavailable(resetting: st
     """Two hundred calls, ten at a time: each says that Redis is unavailable, in whichever turn of the loop it hears."""
 
     async def call(runner: AsyncRunner) -> None:
-        with pytest.raises(QueueUnavailable, match="clos|reset"):
+        with pytest.raises(QueueUnavailable, match=r"clos|reset"):
             await runner.run(ledger.lookup("job", "a"), 2.0)
 
     async def calls() -> None:
