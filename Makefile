@@ -6,7 +6,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
-CODE   := smsq config tasks worker tests
+CODE   := smsq config tasks worker tests bench
 
 .DEFAULT_GOAL := help
 
@@ -30,6 +30,11 @@ faults: $(READY) ## Run the tests that take minutes: long outages, restarts by t
 soak: $(READY) ## Mix faults at random under load and compare the books; JOBS=10000 SEED=1, some 15 minutes
 	@$(BIN)/python -m tests.soak --jobs $(or $(JOBS),10000) --seed $(or $(SEED),1)
 
+.PHONY: bench
+bench: $(READY) ## Measure beside other queues: QUICK=1 minutes, else an hour; ROUNDS=3 JOBS=6000 PEERS="smsq saq"
+	@$(BIN)/python -m bench $(if $(QUICK),--quick) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(JOBS),--jobs $(JOBS)) \
+	    $(if $(PEERS),--peers $(PEERS))
+
 .PHONY: check
 check: $(READY) ## Check style, docstrings, types and import rules
 	@$(BIN)/ruff check $(CODE)
@@ -39,7 +44,7 @@ check: $(READY) ## Check style, docstrings, types and import rules
 
 .PHONY: clean
 clean: ## Remove .venv and everything else that was made
-	@rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	@rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .bench
 	@find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Made anew only when what it is made from has changed.
