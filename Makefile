@@ -6,7 +6,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
-CODE   := smsq config tasks worker tests bench
+CODE   := smsq config tasks worker tests bench docs
 
 .DEFAULT_GOAL := help
 
@@ -42,9 +42,15 @@ check: $(READY) ## Check style, docstrings, types and import rules
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 
+.PHONY: docs
+docs: $(READY) ## Make the site of docs/ in site/, strictly: what points nowhere is an error; LINKS=1 asks the web too
+	@$(BIN)/sphinx-build -q -W --keep-going -b html docs site
+	@$(if $(LINKS),$(BIN)/sphinx-build -q -b linkcheck docs site/.links)
+	@echo "docs: site/index.html"
+
 .PHONY: clean
 clean: ## Remove .venv and everything else that was made
-	@rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .bench
+	@rm -rf $(VENV) build dist site .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .bench
 	@find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Made anew only when what it is made from has changed.

@@ -30,7 +30,7 @@ def test_help_names_each_target(checkout: Path) -> None:
     """Plain `make` lists what there is to make, a line each, and makes nothing."""
     listed = make(checkout)
     assert listed.returncode == 0
-    targets = ["help", "run", "test", "faults", "soak", "bench", "check", "clean"]
+    targets = ["help", "run", "test", "faults", "soak", "bench", "check", "docs", "clean"]
     assert [line.split()[1] for line in listed.stdout.splitlines()] == targets
 
 

@@ -1,0 +1,155 @@
+"""The diagrams of the pages, drawn from the code: `python -m docs.diagrams` writes them into the pages.
+
+A page marks the place with ``<!-- diagram: NAME -->`` and ``<!-- end of diagram -->``. What the code doesn't know, what
+an arrow means to a reader, is here; a state or a script without its words, or words for one that is gone, is an error.
+"""
+
+import ast
+import re
+import sys
+from pathlib import Path
+from typing import Final
+
+from smsq.states import TRANSITIONS, State
+
+ROOT: Final = Path(__file__).parents[1]
+PAGES: Final = ROOT / "docs"
+_PLACE: Final = re.compile(r"(<!-- diagram: (\w+) -->\n).*?(<!-- end of diagram -->)", re.DOTALL)
+
+S = State
+#: What makes a job go from one state to another. Ways into `sent` that are left out here are drawn without words.
+_WHY: Final[dict[tuple[State, State], str]] = {
+    (S.SCHEDULED, S.QUEUED): "its moment",
+    (S.SCHEDULED, S.SENDING): "asked first, in doubt",
+    (S.SCHEDULED, S.EXPIRED): "its time is over",
+    (S.SCHEDULED, S.CANCELLED): "cancel",
+    (S.SCHEDULED, S.FAILED): "its record can't be sent",
+    (S.QUEUED, S.SENDING): "a worker begins",
+    (S.QUEUED, S.EXPIRED): "its time is over",
+    (S.QUEUED, S.CANCELLED): "cancel",
+    (S.QUEUED, S.FAILED): "its record can't be sent",
+    (S.SENDING, S.SENT): "accepted, or found",
+    (S.SENDING, S.FAILED): "refused",
+    (S.SENDING, S.UNKNOWN): "nobody can say",
+    (S.SENDING, S.RETRYING): "certainly not sent",
+    (S.SENDING, S.QUEUED): "handed back uncalled, or surely absent",
+    (S.SENDING, S.SCHEDULED): "its deferral came due",
+    (S.SENDING, S.EXPIRED): "surely absent, its time is over",
+    (S.SENDING, S.CANCELLED): "surely absent, cancelled",
+    (S.RETRYING, S.QUEUED): "its moment",
+    (S.RETRYING, S.SENDING): "asked first, in doubt",
+    (S.RETRYING, S.EXPIRED): "its time is over",
+    (S.RETRYING, S.CANCELLED): "cancel",
+    (S.RETRYING, S.FAILED): "given up",
+    (S.FAILED, S.QUEUED): "smsq failed --retry",
+    (S.FAILED, S.SENDING): "--retry, in doubt",
+    (S.UNKNOWN, S.QUEUED): "smsq unknown --retry",
+    (S.UNKNOWN, S.SENDING): "--retry, in doubt",
+    (S.UNKNOWN, S.SENT): "--mark-sent, or found",
+}
+
+#: A job's way, in the order in which it goes it: the script that takes each step, and what the step is.
+_STEPS: Final = {
+    "enqueue": "accepts it: record and lane in one write",
+    "take": "takes ids off the lanes, by priority and pace",
+    "begin": "gives a lease and the message",
+    "renew": "keeps the lease while the call is out",
+    "settle": "writes the outcome and wakes who waits",
+    "take_due": "finds what is due: retries, schedules, lost workers, questions",
+    "answer": "settles what the gateway was asked",
+    "lookup": "reads it",
+}
+_PACKAGES: Final = {"smsq": "web application", "worker": "worker: process", "tasks": "worker: one job"}
+
+
+def states() -> str:
+    """Draws the states of a job and what leads from one to another, from `smsq.states.TRANSITIONS`.
+
+    Raises:
+        ValueError: A transition has no words here, or words have no transition.
+    """
+    known = {(old, new) for old, following in TRANSITIONS.items() for new in following}
+    told = known - {(old, State.SENT) for old in State}
+    if missing := (told - _WHY.keys()) | (_WHY.keys() - known):
+        raise ValueError(f"_WHY and TRANSITIONS differ: {sorted(missing)}")
+    lines = ["stateDiagram-v2", "    [*] --> queued: enqueue", "    [*] --> scheduled: send_at"]
+    for old in State:
+        lines += [f"    {old} --> {new}: {_WHY[old, new]}" for new in State if (old, new) in _WHY]
+    lines += [f"    {state} --> [*]" for state in State if state.final]
+    return "\n".join(lines)
+
+
+def house() -> str:
+    """Draws a job's way through the house: which module calls which script, as the source has it.
+
+    Raises:
+        ValueError: Nobody calls a script of the way any more.
+    """
+    lines = ["flowchart LR"]
+    callers = {name: _callers(name) for name in _STEPS}
+    if unused := [name for name, modules in callers.items() if not modules]:
+        raise ValueError(f"nobody calls {unused}")
+    for package, title in _PACKAGES.items():
+        mine = sorted({module for modules in callers.values() for module in modules if module.startswith(package)})
+        lines += [f'    subgraph {package}_side["{title}"]']
+        lines += [f'        {module.replace(".", "_")}["{module}"]' for module in mine]
+        lines += ["    end"]
+    lines += ['    subgraph redis["Redis: the ledger"]']
+    lines += [f'        {name}{{{{"{number}. {name}.lua"}}}}' for number, name in enumerate(_STEPS, start=1)]
+    lines += ["    end", '    gateway(["the gateway"])']
+    for name, modules in callers.items():
+        lines += [f"    {module.replace('.', '_')} --> {name}" for module in modules]
+    lines += ['    tasks_runtime -- "calls, asks" --> gateway']
+    return "\n".join(lines)
+
+
+def steps() -> str:
+    """Lists the steps of the way that `house` draws, each with its script's callers."""
+    rows = [
+        f"| {number} | `{name}.lua` | {what} | {', '.join(f'`{each}`' for each in _callers(name))} |"
+        for number, (name, what) in enumerate(_STEPS.items(), start=1)
+    ]
+    return "\n".join(["| step | script | what it does | called by |", "|---|---|---|---|", *rows])
+
+
+def _callers(script: str) -> list[str]:
+    """The modules that run a script: those that call the function of `smsq.ledger` which loads it."""
+    makers = set()
+    for file in (ROOT / "smsq" / "ledger").glob("*.py"):
+        for function in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(function, ast.FunctionDef) and f"script('{script}')" in ast.unparse(function):
+                makers.add(f"ledger.{function.name}")
+    found = set()
+    for package in _PACKAGES:
+        for file in (ROOT / package).rglob("*.py"):
+            calls = (
+                node for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)
+            )
+            if any(ast.unparse(call.func) in makers for call in calls):
+                found.add(".".join(file.relative_to(ROOT).with_suffix("").parts))
+    return sorted(found)
+
+
+def drawn(page: str) -> str:
+    """Returns a page with its diagrams drawn anew."""
+
+    def draw(place: re.Match[str]) -> str:
+        made = {"states": states, "house": house, "steps": steps}[place[2]]()
+        body = made if made.startswith("|") else f"```mermaid\n{made}\n```"
+        return f"{place[1]}{body}\n{place[3]}"
+
+    return _PLACE.sub(draw, page)
+
+
+def main() -> int:
+    """Writes the diagrams into the pages that have a place for them."""
+    for page in sorted(PAGES.rglob("*.md")):
+        old = page.read_text(encoding="utf-8")
+        if (new := drawn(old)) != old:
+            page.write_text(new, encoding="utf-8")
+            print(f"drawn: {page.relative_to(ROOT)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

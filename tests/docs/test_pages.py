@@ -1,0 +1,56 @@
+"""Each command and each piece of code in the pages works as it stands there."""
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from docs import diagrams
+from tests.docs.blocks import DOCS, Reader, blocks, pages, path_of_venv, read, runs
+from tests.support.sandbox import Sandbox
+from tests.support.server import Server
+from tests.support.worker import Worker, environment
+
+#: Pages of measurements and records: what they run takes minutes (`make soak`), so they are only read.
+_LONG = ("reliability.md", "performance.md", "scaling.md", "faults.md")
+
+
+@pytest.fixture(scope="module")
+def site(
+    shared_server: Server, shared_sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, str]]:
+    """One worker for all pages, and the environment of somebody who follows them."""
+    with shared_server.client() as client:
+        client.flushall()
+    shared_sandbox.post("/sandbox/reset")
+    env = environment(shared_server.url, shared_sandbox.url) | {"PATH": path_of_venv()}
+    worker = Worker(tmp_path_factory.mktemp("worker") / "log", env).wait_ready()
+    yield env
+    worker.kill()
+
+
+@pytest.mark.parametrize("page", [page for page in pages() if page not in _LONG and runs(page)])
+def test_what_a_page_says_works(
+    page: str, site: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The blocks of a page, in order, in one session."""
+    for name in ("SMSQ_REDIS_URL", "MOBIZON_API_URL", "MOBIZON_API_KEY"):
+        monkeypatch.setenv(name, site[name])
+    monkeypatch.chdir(tmp_path)
+    reader = Reader(tmp_path, site)
+    for block in runs(page):
+        reader.run(block)
+
+
+def test_blocks_that_are_not_run_can_be_read() -> None:
+    """Every block of every page is well formed in the language that it names."""
+    for block in itertools.chain.from_iterable(map(blocks, pages())):
+        read(block)
+
+
+def test_diagrams_are_what_the_code_says() -> None:
+    """Drawing them anew changes no page."""
+    for page in pages():
+        text = (DOCS / page).read_text(encoding="utf-8")
+        assert diagrams.drawn(text) == text, f"docs/{page}: run python -m docs.diagrams"
