@@ -19,6 +19,8 @@ from bench.store import Results, Store
 
 _DONE, _FAILED, _INTERRUPTED = 0, 1, 130
 _ROUNDS: Final = 3
+#: Characters in a line when nobody watches.
+_PLAIN_WIDTH: Final = 170
 
 
 def _positive(text: str) -> int:
@@ -108,7 +110,7 @@ def main() -> int:
     """
     given = _parser().parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(_FAILED))  # as Ctrl-C does: the processes are ended first
-    console = Console(soft_wrap=True)
+    console = Console(soft_wrap=True, width=None if sys.stdout.isatty() else _PLAIN_WIDTH)
     folder = given.results if given.what in ("run", "report") else given.results.with_name(f"results-{given.what}")
     try:
         if given.what == "report":
@@ -119,10 +121,12 @@ def main() -> int:
         console.print("interrupted; the same command goes on from here")
         return _INTERRUPTED
     except FileNotFoundError as error:
-        console.print(f"no results yet: {error.filename}", markup=False)
+        console.print(f"no such file: {error.filename}; `python -m bench` measures first", markup=False)
         return _FAILED
     results = Results.read(folder)
     report.show(results, console)
+    if given.what == "run" and not (given.quick or given.peers or given.parts or given.no_aof):
+        report.write(results, given.docs)
     return _FAILED if results.errors else _DONE
 
 

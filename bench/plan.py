@@ -10,7 +10,7 @@ from bench.contenders import BY_NAME, SMSQ, Contender
 from bench.drain import Figures
 
 LATENCIES: Final = (0, 50)
-#: Peers whose memory of a job in Redis says nothing: there is no queue.
+#: A worker that waits for very many slow calls at once.
 MANY_SLOTS, MANY_SLOTS_LATENCY = 1000, 200.0
 
 
@@ -46,7 +46,7 @@ class Sizes:
 QUICK: Final = Sizes(1000, 1.5, 5000, (5_000, 20_000), 50, 1000, (1_000, 10_000), 3.0, 10_000, 60)
 
 #: Parts by name: `run` measures all, the others one each.
-PARTS: Final = ("drain", "pickup", "single", "scale", "fair")
+PARTS: Final = ("drain", "slots", "pickup", "single", "scale", "fair")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +97,8 @@ def steps(plan: Plan, present: Sequence[Contender]) -> Iterator[Step]:
     for number in range(1, plan.rounds + 1):
         if "drain" in plan.parts:
             yield from _drains(plan, present, number)
+        if SMSQ in present and "slots" in plan.parts:
+            yield _slots(plan, number)
         if "pickup" in plan.parts:
             yield from _pick_ups(plan, present, number)
     # What is left is counted rather than timed, or long enough to stand alone: once.
@@ -114,16 +116,18 @@ def _drains(plan: Plan, present: Sequence[Contender], number: int) -> Iterator[S
         for each in present:
             measure = partial(drain.drain, each, latency=latency, jobs=jobs, appendonly=plan.appendonly)
             yield Step(f"drain-{latency}.{each.name}", number, each, measure)
-    if SMSQ in present:
-        measure = partial(
-            drain.many_slots,
-            SMSQ,
-            slots=MANY_SLOTS,
-            latency=MANY_SLOTS_LATENCY,
-            jobs=int(plan.sizes.slots_seconds * MANY_SLOTS * 1000 / MANY_SLOTS_LATENCY),
-            appendonly=plan.appendonly,
-        )
-        yield Step("slots.smsq", number, SMSQ, measure)
+
+
+def _slots(plan: Plan, number: int) -> Step:
+    measure = partial(
+        drain.many_slots,
+        SMSQ,
+        slots=MANY_SLOTS,
+        latency=MANY_SLOTS_LATENCY,
+        jobs=int(plan.sizes.slots_seconds * MANY_SLOTS * 1000 / MANY_SLOTS_LATENCY),
+        appendonly=plan.appendonly,
+    )
+    return Step("slots.smsq", number, SMSQ, measure)
 
 
 def _pick_ups(plan: Plan, present: Sequence[Contender], number: int) -> Iterator[Step]:

@@ -78,13 +78,23 @@ def kept(contender: Contender, *, jobs: int) -> Figures:
         jobs: How many.
     """
     with Stage(appendonly=False) as stage:
+        seen = 0
+
+        def work_off(made: int) -> None:
+            nonlocal seen
+            seen += made + WARM_UP
+            worker = contender.start(stage, python_of(contender))
+            if not stage.wait(lambda: stage.gateway.stats()["calls"] >= seen, worker, timeout=180):
+                raise MeasurementError(f"the worker didn't finish: {worker.tail()}")
+            worker.stop()
+
+        # What Redis keeps of a worker and of scripts, whatever the number of jobs, is there before the first look.
         produce(stage, contender, "each", 1)
+        work_off(1)
         before = stage.broker.memory()
         produce(stage, contender, "each", jobs, FIRST + 1000, text=CYRILLIC)
+        waiting = stage.broker.memory() - before
+        work_off(jobs)
+        finished = max(0, stage.broker.memory() - before)
         made = jobs + WARM_UP
-        waiting = (stage.broker.memory() - before) / made
-        worker = contender.start(stage, python_of(contender))
-        if not stage.wait(lambda: stage.gateway.stats()["distinct"] >= made + WARM_UP + 1, worker, timeout=180):
-            raise MeasurementError(f"the worker didn't finish: {worker.tail()}")
-        worker.stop()
-        return {"waiting_bytes": waiting, "finished_bytes": max(0.0, (stage.broker.memory() - before) / made)}
+        return {"waiting_bytes": waiting / made, "finished_bytes": finished / made}

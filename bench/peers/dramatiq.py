@@ -9,8 +9,8 @@ from dramatiq.results.backends import RedisBackend
 
 from bench.peers import job
 
-broker = RedisBroker(url=f"{job.REDIS}/0")
-broker.add_middleware(Results(backend=RedisBackend(url=f"{job.REDIS}/0")))
+broker = RedisBroker(url=job.POOLED)
+broker.add_middleware(Results(backend=RedisBackend(url=job.POOLED)))
 dramatiq.set_broker(broker)
 
 

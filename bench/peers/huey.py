@@ -6,7 +6,7 @@ from huey import RedisHuey
 
 from bench.peers import job
 
-huey = RedisHuey("bench", url=f"{job.REDIS}/0")
+huey = RedisHuey("bench", url=job.POOLED)
 
 
 @huey.task()

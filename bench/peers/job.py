@@ -5,6 +5,8 @@ import os
 from typing import Any
 
 REDIS = os.environ.get("BENCH_REDIS", "redis://127.0.0.1:6379")
+#: For those whose pool of connections is redis-py's: by itself it ends at 100, which the worker's slots need alone.
+POOLED = f"{REDIS}/0?max_connections=1000"
 _URL = os.environ.get("BENCH_GATEWAY", "http://127.0.0.1:8080") + (
     "/service/message/sendsmsmessage?output=json&api=v1&apiKey=k"
 )

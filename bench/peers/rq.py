@@ -5,7 +5,7 @@ from rq import Queue
 
 from bench.peers import job
 
-queue = Queue("bench", connection=Redis.from_url(f"{job.REDIS}/0"))
+queue = Queue("bench", connection=Redis.from_url(job.POOLED))
 
 
 def enqueue(recipient: str, text: str) -> None:

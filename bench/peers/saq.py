@@ -6,7 +6,7 @@ from saq import Queue
 
 from bench.peers import job
 
-queue = Queue.from_url(f"{job.REDIS}/0")
+queue = Queue.from_url(job.POOLED)
 
 
 async def send(_context: Any, *, recipient: str, text: str) -> Any:  # noqa: ANN401 - SAQ's own shape

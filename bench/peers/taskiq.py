@@ -6,7 +6,7 @@ from taskiq_redis import ListQueueBroker, RedisAsyncResultBackend
 
 from bench.peers import job
 
-broker = ListQueueBroker(f"{job.REDIS}/0").with_result_backend(RedisAsyncResultBackend(f"{job.REDIS}/0"))
+broker = ListQueueBroker(job.POOLED).with_result_backend(RedisAsyncResultBackend(job.POOLED))
 
 
 @broker.task
