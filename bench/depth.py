@@ -59,7 +59,7 @@ class Span:
             "scripts": float(scripts["calls"]),
             "script_us": float(scripts["usec"]),
             "worker_cpu_ms": sum(worker.usage().cpu for worker in self._workers) * 1000,
-            "redis_cpu_ms": self._stage.broker.process.usage().cpu * 1000,
+            "redis_cpu_ms": self._stage.broker.cpu() * 1000,
         }
 
 
@@ -71,9 +71,7 @@ def depth(*, waiting: int, seconds: float) -> Figures:
         seconds: How long an idle worker is watched.
     """
     with Stage(latency=_LATENCY, appendonly=False) as stage:
-        before = stage.broker.memory()
-        produce(stage, SMSQ, "many", waiting, text=CYRILLIC, lane="bulk")
-        figures = {"bytes": (stage.broker.memory() - before) / waiting}
+        figures = _fill(stage, waiting)
         _command(stage, "pause", "bulk", "--reason", "bench")
         worker = _started(stage)
         figures |= _idle(stage, worker, seconds, "paused")
@@ -93,10 +91,15 @@ def schedule(*, waiting: int, seconds: float) -> Figures:
         seconds: How long it is watched.
     """
     with Stage(appendonly=False) as stage:
-        before = stage.broker.memory()
-        produce(stage, SMSQ, "many", waiting, text=CYRILLIC, lane="bulk", later="86400")
-        figures = {"bytes": (stage.broker.memory() - before) / waiting}
-        return figures | _idle(stage, _started(stage), seconds, "scheduled")
+        return _fill(stage, waiting, later="86400") | _idle(stage, _started(stage), seconds, "scheduled")
+
+
+def _fill(stage: Stage, waiting: int, *, later: str = "") -> Figures:
+    """Enqueues the jobs that wait, and returns the bytes that each takes."""
+    produce(stage, SMSQ, "many", 1, lane="bulk", later=later)  # what Redis keeps of scripts isn't the jobs'
+    before = stage.broker.memory()
+    produce(stage, SMSQ, "many", waiting, FIRST + 1, text=CYRILLIC, lane="bulk", later=later)
+    return {"bytes": (stage.broker.memory() - before) / waiting}
 
 
 def _command(stage: Stage, *arguments: str) -> None:
@@ -135,7 +138,9 @@ def _busy(stage: Stage, worker: Process, waiting: int) -> Figures:
         raise MeasurementError(f"the worker stands still: {worker.tail()}")
     found = span.end()
     jobs = max(found["calls"], 1)
-    return {f"job_{key}": found[key] / jobs for key in ("commands", "inner_commands", "worker_cpu_ms", "redis_cpu_ms")}
+    found["all_commands"] = found["commands"] + found["inner_commands"]
+    names = ("commands", "inner_commands", "all_commands", "worker_cpu_ms", "redis_cpu_ms")
+    return {f"job_{name}": found[name] / jobs for name in names}
 
 
 def workers(*, count: int, slots: int, latency: float, seconds: float) -> Figures:

