@@ -4,6 +4,7 @@ import argparse
 import signal
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +12,7 @@ from rich.console import Console
 
 from bench import report
 from bench.contenders import BY_NAME, Contender
+from bench.drain import Figures
 from bench.environments import HOME, python_of
 from bench.plan import PARTS, QUICK, Plan, Sizes, Step, steps
 from bench.processes import ROOT, MeasurementError
@@ -66,17 +68,22 @@ def _plan(given: argparse.Namespace) -> Plan:
     )
 
 
-def _install(plan: Plan, console: Console) -> list[Contender]:
-    """Makes the environments; who can't be installed is named and left out."""
+def _install(plan: Plan, store: Store, console: Console) -> list[Contender]:
+    """Makes the environments; who can't be installed is named, here and in the report, and left out."""
     present = []
     for contender in plan.contenders:
-        try:
-            python_of(contender)
-        except MeasurementError as error:
-            console.print(f"left out: {error}", markup=False)
-        else:
+        step = Step(f"install.{contender.name}", 1, contender, partial(_installed, contender))
+        outcome = _measure(step, store)
+        if store.has(step):
             present.append(contender)
+        else:
+            console.print(f"left out: {contender.label}: {outcome}", markup=False)
     return present
+
+
+def _installed(contender: Contender) -> Figures:
+    python_of(contender)
+    return {}
 
 
 def _measure(step: Step, store: Store) -> str:
@@ -91,9 +98,9 @@ def _measure(step: Step, store: Store) -> str:
 
 
 def _run(plan: Plan, store: Store, console: Console) -> None:
-    present = _install(plan, console)
     if store.open(plan):
         console.print(f"going on with the run in {store.folder}", markup=False)
+    present = _install(plan, store, console)
     todo = [step for step in steps(plan, present) if not store.has(step)]
     with Steps(console, len(todo)) as shown:
         for step in todo:
@@ -109,7 +116,8 @@ def main() -> int:
         The exit code: 0 when everything was measured, 1 when something failed, 130 when interrupted.
     """
     given = _parser().parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(_FAILED))  # as Ctrl-C does: the processes are ended first
+    for each in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(each, signal.default_int_handler)  # as Ctrl-C does: the processes are ended first
     console = Console(soft_wrap=True, width=None if sys.stdout.isatty() else _PLAIN_WIDTH)
     folder = given.results if given.what in ("run", "report") else given.results.with_name(f"results-{given.what}")
     try:

@@ -18,6 +18,8 @@ FIRST: Final = 77010000100
 _LIMIT = 30.0
 #: Seconds after the last call in which jobs are settled, so that their cost counts too.
 _SETTLING = 0.5
+#: Seconds between two looks at a process tree: each look costs CPU that the measured ones lack.
+_PAUSE = 0.1
 
 
 def produce(stage: Stage, contender: Contender, mode: str, count: int, first: int = FIRST, **options: str) -> Any:  # noqa: ANN401 - JSON
@@ -67,7 +69,7 @@ class Watch:
             self.memory.append((stats["calls"], sum(worker.usage().rss for worker in self._workers)))
             return stats["distinct"] >= calls or time.monotonic() - began > limit
 
-        stage.wait(enough, *self._workers, timeout=limit + 30)
+        stage.wait(enough, *self._workers, timeout=limit + 30, pause=_PAUSE)
         time.sleep(_SETTLING)
         after = stage.gateway.stats()
         figures = {

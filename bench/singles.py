@@ -1,5 +1,6 @@
 """Single figures: bulk enqueuing, the way of one message to an idle worker, and what Redis keeps of a job."""
 
+import time
 from collections.abc import Mapping
 from typing import Final
 
@@ -13,6 +14,8 @@ from bench.processes import MeasurementError, Stage
 CYRILLIC: Final = "Ваш заказ собран и ждёт вас в пункте выдачи до пятницы включительно, ✓"
 #: Seconds that the last messages may take to arrive after the producer has ended.
 _STRAGGLERS = 60.0
+#: Seconds between two looks at all that arrived: while the gateway tells it, it sees nobody arrive.
+_LOOK = 1.0
 
 
 def quantile(values: list[float], share: float) -> float:
@@ -39,7 +42,8 @@ def delays(begun: Mapping[str, float], stage: Stage) -> Figures:
         begun: When each number's `enqueue` began.
         stage: Where they went.
     """
-    stage.wait(lambda: begun.keys() <= stage.gateway.arrivals().keys(), timeout=_STRAGGLERS, pause=0.2)
+    time.sleep(_LOOK)
+    stage.wait(lambda: begun.keys() <= stage.gateway.arrivals().keys(), timeout=_STRAGGLERS, pause=_LOOK)
     arrivals = stage.gateway.arrivals()
     taken = [(arrivals[number] - moment) * 1000 for number, moment in begun.items() if number in arrivals]
     if not taken:

@@ -35,7 +35,7 @@ def test_smallest_run_measures(tmp_path: Path) -> None:
     ran = _bench("--quick", "--jobs", "200", "--parts", "drain", "--peers", "smsq", "--results", str(folder))
     assert ran.returncode == 0, ran.stdout + ran.stderr
     results = Results.read(folder)
-    assert results.rounds.keys() == {"drain-0.smsq", "drain-50.smsq"}
+    assert results.rounds.keys() == {"install.smsq", "drain-0.smsq", "drain-50.smsq"}
     for step in ("drain-0.smsq", "drain-50.smsq"):
         [figures] = results.rounds[step]
         assert figures["done"] == figures["wanted"] == 220
