@@ -101,7 +101,9 @@ def drain(contender: Contender, *, latency: float, jobs: int, appendonly: bool) 
         if not contender.queued:
             worker = contender.start(stage, python_of(contender), str(jobs))
             return Watch(stage, [worker]).until(jobs)
+        idle = stage.broker.cpu()
         enqueued = produce(stage, contender, "each", jobs)
+        enqueued["redis_cpu_ms"] = (stage.broker.cpu() - idle) / (jobs + WARM_UP) * 1000
         worker = contender.start(stage, python_of(contender))
         figures = Watch(stage, [worker]).until(jobs + WARM_UP)
     return figures | {f"enqueue_{name}": value for name, value in enqueued.items()}

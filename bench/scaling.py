@@ -89,6 +89,8 @@ def arithmetic(results: Results) -> list[Table]:
     needed = {
         "cpu": results.get("drain-50.smsq", "cpu_ms"),
         "redis": results.get("drain-50.smsq", "redis_cpu_ms"),
+        "enqueue": results.get("drain-50.smsq", "enqueue_redis_cpu_ms"),
+        "enqueue_many": results.get("bulk-few.smsq", "redis_cpu_ms"),
         "waiting": results.get("kept.smsq", "waiting_bytes"),
         "finished": results.get("kept.smsq", "finished_bytes"),
         "many": results.get("bulk-few.smsq", "per_second"),
@@ -98,10 +100,10 @@ def arithmetic(results: Results) -> list[Table]:
         return []
     average = _A_DAY / 86400
     cases = (
-        (f"{_A_DAY:,} a day, at {_PEAK:g}× the average", average * _PEAK),
-        (f"{_BURST:,} in ten minutes", _BURST / _BURST_SECONDS),
+        (f"{_A_DAY:,} a day, at {_PEAK:g}× the average", average * _PEAK, "enqueue"),
+        (f"{_BURST:,} in ten minutes", _BURST / _BURST_SECONDS, "enqueue_many"),
     )
-    columns = [_sums(rate, known) for _, rate in cases]
+    columns = [_sums(rate, known, known[way]) for _, rate, way in cases]
     rows = [(label, *(column[label] for column in columns)) for label in columns[0]]
     memory = [
         (
@@ -112,25 +114,26 @@ def arithmetic(results: Results) -> list[Table]:
     ]
     memory.append((f"{_BURST:,} waiting", number(_BURST * known["waiting"] / 1e9, "GB")))
     return [
-        Table("What it takes", ("", *(label for label, _ in cases)), rows),
+        Table("What it takes", ("", *(label for label, *_ in cases)), rows),
         Table("Redis's memory", ("", "takes"), memory),
     ]
 
 
-def _sums(rate: float, known: dict[str, float]) -> dict[str, str]:
+def _sums(rate: float, known: dict[str, float], enqueuing: float) -> dict[str, str]:
+    """Returns what a rate takes; `enqueuing` is Redis's CPU for it, in ms a job."""
     in_flight = rate * _GATEWAY_MS / 1000
     cores = rate * known["cpu"] / 1000
     # One more than the calls need, so that one may be lost or restarted.
     workers = max(math.ceil(in_flight / _SLOTS), math.ceil(cores / _HEADROOM)) + 1
-    redis = rate * known["redis"] / 1000
+    redis = (known["redis"] + enqueuing) / 1000
     connections = workers * _WORKER_CONNECTIONS + _PRODUCERS * _PRODUCER_CONNECTIONS
     return {
         "messages a second": number(rate),
         f"calls in flight, gateway {_GATEWAY_MS:g} ms": number(in_flight),
         "workers' CPU, cores": number(cores),
         f"workers of {_SLOTS} slots, with one to spare": str(workers),
-        "Redis's CPU for working off, cores": number(redis),
-        f"where one Redis is {_HEADROOM:.0%} busy, messages a second": number(_HEADROOM * 1000 / known["redis"]),
+        "Redis's CPU for enqueuing and working off, cores": number(rate * redis),
+        f"where one Redis is {_HEADROOM:.0%} busy, messages a second": number(_HEADROOM / redis),
         "enqueuing a million from one process": number(1e6 / known["many"], "s"),
         f"connections, with {_PRODUCERS} producer processes": str(connections),
         "`SMSQ_RATE_LIMIT` must allow": f"{math.ceil(rate)}/s",

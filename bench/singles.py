@@ -32,7 +32,9 @@ def bulk(contender: Contender, *, count: int, appendonly: bool) -> Figures:
         appendonly: Whether Redis keeps an append-only file.
     """
     with Stage(appendonly=appendonly) as stage:
-        return dict(produce(stage, contender, "many", count))
+        idle = stage.broker.cpu()
+        produced: Figures = produce(stage, contender, "many", count)
+        return produced | {"redis_cpu_ms": (stage.broker.cpu() - idle) / count * 1000}
 
 
 def delays(begun: Mapping[str, float], stage: Stage) -> Figures:

@@ -72,7 +72,7 @@ def _figures_of(step: Step) -> list[str]:
         "depth": ["bytes", *(f"job_{name}" for name in each), *(f"{kind}_{name}" for kind in kinds for name in each)],
         "schedule": ["bytes", *(f"scheduled_{name}" for name in each)],
         "fair": ["longest", "missing", "bulk_meanwhile"],
-        "drain": ["enqueue_per_second"],
+        "drain": ["enqueue_per_second", "enqueue_redis_cpu_ms"],
         "pickup": ["p50"],
     }
     return ["p50", *by_kind.get(step.name.split("-")[0].split(".")[0], [])]
