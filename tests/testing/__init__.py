@@ -1,0 +1,1 @@
+"""What the wheel gives to the tests of applications that use smsq."""
