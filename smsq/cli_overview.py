@@ -21,7 +21,7 @@ def show_overview(overview: Overview, *, as_json: bool) -> Exit:
     table = [("lane", "waiting", "batches", "oldest", "")]
     for lane, each in overview.lanes.items():
         pause = overview.pause_of(lane)
-        oldest = "-" if each.oldest is None else _span(overview.now - each.oldest)
+        oldest = "-" if each.oldest is None else span(overview.now - each.oldest)
         table.append((lane, str(each.jobs), str(each.batches), oldest, f"paused: {pause.reason}" if pause else ""))
     _print_table(table)
     some = f" (of the first {overview.looked})" if overview.looked < overview.scheduled else ""
@@ -34,9 +34,9 @@ def show_overview(overview: Overview, *, as_json: bool) -> Exit:
         "unknown": overview.ended["unknown"],
         "parked": overview.parked,
         "counted": ", ".join(f"{number} {name}" for name, number in sorted(overview.counters.items())) or None,
-        "circuit": _gate(overview.circuit, overview.now),
+        "circuit": gate_words(overview.circuit, overview.now),
         "rate": " and ".join(overview.rates) or None,
-        "pace": _pace(overview.pace),
+        "pace": pace_words(overview.pace),
         "workers": f"{len(overview.live)} live",
     }
     print_rows(rows)
@@ -67,15 +67,17 @@ def _print_table(rows: Sequence[Sequence[str]]) -> None:
         print_line("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
-def _gate(gate: Gate | None, now: int) -> str | None:
+def gate_words(gate: Gate | None, now: int) -> str | None:
+    """Returns why a gate is closed, since when and when the next probe goes out (`now` in ms); None if it is open."""
     if gate is None:
         return None
-    since = f"for {_span(now - gate.since)}" if gate.since is not None else ""
-    probe = f"; next probe in {_span(max(0, gate.probe_at - now))}" if gate.probe_at is not None else ""
+    since = f"for {span(now - gate.since)}" if gate.since is not None else ""
+    probe = f"; next probe in {span(max(0, gate.probe_at - now))}" if gate.probe_at is not None else ""
     return f"closed {since}: {gate.reason}{probe}"
 
 
-def _pace(pace: Mapping[str, Any] | None) -> str | None:
+def pace_words(pace: Mapping[str, Any] | None) -> str | None:
+    """Returns what "too many calls" has done to the pace, None for nothing."""
     if pace is None:
         return None
     held = f"nobody calls until {pace['heldUntil']}; " if pace["heldUntil"] else ""
@@ -85,16 +87,16 @@ def _pace(pace: Mapping[str, Any] | None) -> str | None:
 def _worker(worker: Worker, now: int) -> Iterator[str]:
     yield worker.name
     if not worker.live:
-        yield f"not heard of for {_span(worker.heard)}"
+        yield f"not heard of for {span(worker.heard)}"
         return
     said = worker.said
     yield f"{worker.in_use} of {said.get('slots', '?')} calls, {said.get('reserved', '?')} reserved"
     yield ",".join(map(str, said.get("lanes", [])))
     stalled = said.get("stalled")
     if isinstance(stalled, int | float) and stalled >= _QUIET:
-        yield f"has done nothing for {_span(round(stalled * 1000))} though it should"
+        yield f"has done nothing for {span(round(stalled * 1000))} though it should"
     if worker.gate:
-        yield f"its account is refused, {_gate(worker.gate, now)}"
+        yield f"its account is refused, {gate_words(worker.gate, now)}"
 
 
 def _detail(event: Event) -> str:
@@ -102,14 +104,14 @@ def _detail(event: Event) -> str:
     if event.calls is not None:
         added.append("1 call" if event.calls == 1 else f"{event.calls} calls")
     if event.took is not None:
-        added.append(_span(event.took))
+        added.append(span(event.took))
     if event.waited:
-        added.append(f"after {_span(event.waited)} of waiting for {event.waited_for}")
+        added.append(f"after {span(event.waited)} of waiting for {event.waited_for}")
     return f"{event.detail} ({', '.join(added)})".strip() if added else event.detail
 
 
-def _span(milliseconds: int) -> str:
-    """A time span for people, in the unit that suits it."""
+def span(milliseconds: int) -> str:
+    """Returns a time span for people, in the unit that suits it."""
     for size, unit in ((86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1000, "s")):
         if milliseconds >= size:
             return f"{milliseconds / size:.1f}".rstrip("0").rstrip(".") + f" {unit}"

@@ -106,6 +106,7 @@ class Life(bootsteps.StartStopStep):
             "slots": getattr(pool, "limit", 0) or 0,
             "in_use": pool.slots_in_use() if isinstance(pool, TaskPool) else len(state.active_requests),
             "reserved": len(state.reserved_requests),
+            "begun": state.total_count.total(),  # since it started; `smsq top` makes rates of it
             "lanes": lanes,
             "rate": settings.rate_limit,
             "stalled": 0 if stopping.is_set() or not lanes else round(pulse.silence(), 1),
