@@ -26,10 +26,9 @@ _PLAIN_WIDTH: Final = 170
 
 
 def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("must be 1 or more")
-    return number
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError("must be a whole number, 1 or more")
+    return int(text)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -125,16 +124,19 @@ def main() -> int:
             report.write(Results.read(given.results), given.docs)
             return _DONE
         _run(_plan(given), Store(folder), console)
+        results = Results.read(folder)
+        report.show(results, console)
+        if given.what == "run" and not (given.quick or given.peers or given.parts or given.no_aof):
+            report.write(results, given.docs)
     except KeyboardInterrupt:
         console.print("interrupted; the same command goes on from here")
         return _INTERRUPTED
     except FileNotFoundError as error:
         console.print(f"no such file: {error.filename}; `python -m bench` measures first", markup=False)
         return _FAILED
-    results = Results.read(folder)
-    report.show(results, console)
-    if given.what == "run" and not (given.quick or given.peers or given.parts or given.no_aof):
-        report.write(results, given.docs)
+    except MeasurementError as error:
+        console.print(f"the documents aren't written: {error}; `python -m bench report` tries again", markup=False)
+        return _FAILED
     return _FAILED if results.errors else _DONE
 
 

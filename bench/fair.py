@@ -63,4 +63,7 @@ def fair(case: Case, *, waiting: int, count: int, appendonly: bool) -> Figures:
         begun = produce(stage, SMSQ, "spaced", count, FIRST, lane=case.lane, pause=str(case.pause))["begun"]
         bulk = stage.gateway.stats()["calls"] - before - count
         worker.check()
-        return delays(begun, stage) | {"bulk_meanwhile": max(bulk, 0.0)}
+        figures = delays(begun, stage) | {"bulk_meanwhile": max(bulk, 0.0)}
+        if case.hang:
+            worker.kill()  # it would wait for answers that never come
+        return figures
