@@ -20,7 +20,7 @@ run: $(READY) ## Send sample messages through everything, on this machine alone;
 
 .PHONY: test
 test: $(READY) ## Run the whole test suite; needs nothing running
-	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not long"
+	@$(BIN)/python -m pytest -n 4 --dist loadfile -m "not long"
 
 .PHONY: faults
 faults: $(READY) ## Run the tests that take minutes: long outages, restarts by the dozen; an hour or so
