@@ -7,6 +7,7 @@ an arrow means to a reader, is here; a state or a script without its words, or w
 import ast
 import re
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -112,22 +113,33 @@ def steps() -> str:
     return "\n".join(["| step | script | what it does | called by |", "|---|---|---|---|", *rows])
 
 
-def _callers(script: str) -> list[str]:
-    """The modules that run a script: those that call the function of `smsq.ledger` which loads it."""
-    makers = set()
-    for file in (ROOT / "smsq" / "ledger").glob("*.py"):
-        for function in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            if isinstance(function, ast.FunctionDef) and f"script('{script}')" in ast.unparse(function):
-                makers.add(f"ledger.{function.name}")
-    found = set()
+@cache
+def _calls() -> dict[str, set[str]]:
+    """The names of all that is called in each module of ours, as they stand there: ``ledger.take``."""
+    found = {}
     for package in _PACKAGES:
         for file in (ROOT / package).rglob("*.py"):
-            calls = (
-                node for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)
-            )
-            if any(ast.unparse(call.func) in makers for call in calls):
-                found.add(".".join(file.relative_to(ROOT).with_suffix("").parts))
-    return sorted(found)
+            nodes = ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+            module = ".".join(file.relative_to(ROOT).with_suffix("").parts)
+            found[module] = {ast.unparse(node.func) for node in nodes if isinstance(node, ast.Call)}
+    return found
+
+
+@cache
+def _makers() -> dict[str, str]:
+    """The function of `smsq.ledger` that loads each script, as callers name it."""
+    found = {}
+    for file in (ROOT / "smsq" / "ledger").glob("*.py"):
+        for function in ast.parse(file.read_text(encoding="utf-8")).body:
+            if isinstance(function, ast.FunctionDef):
+                for script in re.findall(r"script\('(\w+)'\)", ast.unparse(function)):
+                    found[script] = f"ledger.{function.name}"
+    return found
+
+
+def _callers(script: str) -> list[str]:
+    """The modules that run a script: those that call the function of `smsq.ledger` which loads it."""
+    return sorted(module for module, called in _calls().items() if _makers().get(script) in called)
 
 
 def drawn(page: str) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from smsq.address import Address
 from tests.support.sandbox import ROOT
 
 DOCS = ROOT / "docs"
@@ -70,6 +71,8 @@ def read(block: Block) -> None:
             script = "\n".join(command for command, _ in session(block)) if block.language == "console" else block.text
             checked = subprocess.run(["bash", "-n"], input=script, capture_output=True, text=True, check=False)
             assert checked.returncode == 0, f"{block.place}: {checked.stderr}"
+            for url in re.findall(r"SMSQ_REDIS_URL='?([^\s']+)", script):
+                Address.parse(url)
         case "yaml":
             assert list(yaml.safe_load_all(block.text)), block.place
         case "json":

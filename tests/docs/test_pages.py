@@ -1,14 +1,19 @@
 """Each command and each piece of code in the pages works as it stands there."""
 
 import itertools
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from config.settings import WorkerSettings
 from docs import diagrams
+from smsq import JobError, Sms, SmsQueue, State
+from smsq.settings import variable
+from tests.cli.stand_in import StandIn
 from tests.docs.blocks import DOCS, Reader, blocks, pages, path_of_venv, read, runs
-from tests.support.sandbox import Sandbox
+from tests.support.sandbox import ROOT, Sandbox
 from tests.support.server import Server
 from tests.support.worker import Worker, environment
 
@@ -24,10 +29,25 @@ def site(
     with shared_server.client() as client:
         client.flushall()
     shared_sandbox.post("/sandbox/reset")
-    env = environment(shared_server.url, shared_sandbox.url) | {"PATH": path_of_venv()}
+    _leave_to_operators(shared_server.url)
+    env = environment(shared_server.url, shared_sandbox.url) | {"PATH": path_of_venv(), "CHECKOUT": str(ROOT)}
     worker = Worker(tmp_path_factory.mktemp("worker") / "log", env).wait_ready()
     yield env
     worker.kill()
+
+
+def _leave_to_operators(url: str) -> None:
+    """Leaves two jobs that are unknown and one that failed, for the pages that say what to do about them."""
+    queue, stand_in = SmsQueue(url), StandIn(url)
+    for state, error in (
+        (State.UNKNOWN, JobError("no answer")),
+        (State.UNKNOWN, JobError("no answer")),
+        (State.FAILED, JobError("refused", 12)),
+    ):
+        queue.enqueue(Sms(recipient="77010000001", text="Hello"))
+        stand_in.refuse(state, error)
+    stand_in.close()
+    queue.close()
 
 
 @pytest.mark.parametrize("page", [page for page in pages() if page not in _LONG and runs(page)])
@@ -47,6 +67,14 @@ def test_blocks_that_are_not_run_can_be_read() -> None:
     """Every block of every page is well formed in the language that it names."""
     for block in itertools.chain.from_iterable(map(blocks, pages())):
         read(block)
+
+
+def test_settings_that_are_named_exist() -> None:
+    """No page names a variable that the code doesn't read."""
+    known = {variable(WorkerSettings, name) for name in WorkerSettings.model_fields}
+    for page in pages():
+        named = re.findall(r"\b(?:SMSQ|MOBIZON)_[A-Z_]+\b", (DOCS / page).read_text(encoding="utf-8"))
+        assert set(named) <= known, f"docs/{page}"
 
 
 def test_diagrams_are_what_the_code_says() -> None:

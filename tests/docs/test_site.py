@@ -1,0 +1,27 @@
+"""The site can be made, strictly: a reference or a link that leads nowhere is an error."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import smsq
+from docs.commands import commands
+from tests.docs.blocks import DOCS, pages
+
+
+def test_the_site_is_made_without_a_warning(tmp_path: Path) -> None:
+    """As `make docs` makes it; each page is in it, each command in the reference, and each public name."""
+    made = subprocess.run(
+        [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-b", "html", str(DOCS), str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (made.returncode, made.stderr) == (0, "")
+    for page in pages():
+        assert (tmp_path / page).with_suffix(".html").is_file()
+    listed = (tmp_path / "reference" / "commands.html").read_text(encoding="utf-8")
+    assert {f"smsq-{name}" for name in commands() if name} <= set(re.findall(r'id="(smsq-\w+)"', listed))
+    python = (tmp_path / "reference" / "python.html").read_text(encoding="utf-8")
+    assert {f"smsq.{name}" for name in smsq.__all__} <= set(re.findall(r'id="(smsq\.\w+)"', python))
