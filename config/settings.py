@@ -13,6 +13,13 @@ from smsq.settings import Settings
 
 _RATE: Final = re.compile(r"([1-9][0-9]{0,8})/([smh])")
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600}
+#: A country code and what may follow: none begins with 0.
+_PREFIX: Final = re.compile(r"[1-9][0-9]{0,14}", re.ASCII)
+
+
+def _digits(number: str) -> str:
+    """A number, or a part of one, without what people write between the digits."""
+    return re.sub(r"[\s().-]", "", number).removeprefix("+")
 
 
 class WorkerSettings(Settings):
@@ -86,6 +93,11 @@ class WorkerSettings(Settings):
     rate_limit: str | None = Field(
         default=None, description="Calls to the gateway for all workers together: `10/s`, `300/m`, `5000/h`"
     )
+    only_to: str | None = Field(
+        default=None,
+        repr=False,
+        description="For staging: numbers and prefixes, `+77010000001,+7702`; jobs to others end `cancelled`, uncalled",
+    )
     shutdown_grace: float = Field(
         default=30.0, ge=1, le=600, description="Seconds a stopping worker gives the calls that are out"
     )
@@ -108,6 +120,13 @@ class WorkerSettings(Settings):
             raise ValueError("must be a number of calls by second, minute or hour, such as 10/s, 300/m or 5000/h")
         return rate or None
 
+    @field_validator("only_to")
+    @classmethod
+    def _are_numbers(cls, numbers: str | None) -> str | None:
+        if numbers is not None and not all(map(_PREFIX.fullmatch, map(_digits, numbers.split(",")))):
+            raise ValueError("must be numbers with their country code, or how they begin, with commas between them")
+        return numbers
+
     @model_validator(mode="after")
     def _lease_covers_a_call(self) -> Self:
         if self.lease < self.call_timeout + self.retry_window + 2:
@@ -119,6 +138,11 @@ class WorkerSettings(Settings):
         if self.settling_time < self.gateway_bound + self.list_delay:
             raise ValueError("SMSQ_SETTLING_TIME must be at least SMSQ_GATEWAY_BOUND and SMSQ_LIST_DELAY together")
         return self
+
+    @property
+    def allowed(self) -> tuple[str, ...]:
+        """The numbers and beginnings of numbers that `SMSQ_ONLY_TO` names, digits only; none without a guard."""
+        return () if self.only_to is None else tuple(map(_digits, self.only_to.split(",")))
 
     @property
     def interval_ms(self) -> float:

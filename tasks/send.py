@@ -24,6 +24,7 @@ from smsq.states import State
 from tasks import loop
 from tasks.calling import call
 from tasks.decide import decide, hear
+from tasks.guard import HELD_BACK, allows
 from tasks.hold import Hold
 from tasks.request import Ended
 from tasks.runtime import Runtime, Stopped, runtime
@@ -139,6 +140,8 @@ async def _call_or_wait(
     except InvalidSms as invalid:
         error = JobError("the message breaks a rule", fields=invalid.errors)
         return _settlement(hold, State.FAILED, error=error), None
+    if not allows(sms.recipient, settings.allowed):
+        return _settlement(hold, State.CANCELLED, error=HELD_BACK), sms
     who = who_defers(sms.deferred_to, now=begun.now / 1000)
     if who == "ledger" and sms.deferred_to:
         at = int(sms.deferred_to.timestamp() * 1000)
@@ -201,6 +204,8 @@ def _to_celery(settled: Settlement) -> dict[str, int]:
             raise Retry(exc=SmsUnknown(error.reason, error.code, error.fields), when=0)
         case State.FAILED if error:
             raise SmsNotSent(error.reason, error.code, error.fields)
+        case State.CANCELLED:
+            raise Ended("cancelled")
         case State.RETRYING | State.QUEUED if error:
             raise Retry(exc=SmsNotSent(error.reason, error.code, error.fields), when=settled.delay / 1000)
     raise Ignore

@@ -78,6 +78,9 @@ def _spare_the_collector(**_: Any) -> None:  # noqa: ANN401
 def _say_ready(**_: Any) -> None:  # noqa: ANN401
     # Celery warns at each lost connection that its default for cancelling tasks will change; ours is set, with its why.
     warnings.filterwarnings("ignore", category=CPendingDeprecationWarning, module="celery.worker.consumer")
+    if settings.allowed:  # how many, not which: no number is in the log
+        why = "SMSQ_ONLY_TO: jobs to other numbers are cancelled"
+        log.warning("worker.guarded", reason=why, numbers=len(settings.allowed))
     log.info("worker.ready", lanes=list(app.amqp.queues.consume_from))
 
 

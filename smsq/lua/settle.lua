@@ -6,7 +6,8 @@
 -- isn't settled doesn't end by what a later one says (rule 15). Repeatable: the second time answers as the first.
 --
 -- ARGV  retention (ms), lists' delay (ms), worker, failures in a row that close the circuit, then for each job a JSON object
---   id, token, epoch, to: sent | failed | unknown | expired | retrying | scheduled | queued | sending (ask the gateway),
+--   id, token, epoch, to: sent | failed | unknown | expired | cancelled | retrying | scheduled | queued | sending (ask the
+--   gateway),
 --   calls (made since begin), took (ms from begin to the outcome), ago (ms since begin)
 --   sent: message_id, campaign_id, campaign_status (strings: Lua's numbers hold 53 bits), recipient
 --   others: code (optional), error (JSON text)     retrying: delay (ms), resends (true: the caller's wish to resend is

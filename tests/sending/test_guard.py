@@ -1,0 +1,50 @@
+"""A staging worker calls for the numbers that it was told, and for nobody else."""
+
+import pytest
+
+from config.settings import WorkerSettings
+from smsq import ConfigurationError, Sms, SmsQueue, State
+from tests.sending.conftest import StartWorker
+from tests.support.jobs import end_of
+from tests.support.sandbox import Sandbox, ordinary
+from tests.support.server import Server
+
+FRIEND, FRIENDS_OWN, STRANGER = ordinary(1), "77021234567", ordinary(2)
+
+
+def test_it_calls_for_nobody_else(standing: StartWorker, shared_sandbox: Sandbox, shared_server: Server) -> None:
+    """The number and the prefix go out; another job ends cancelled, says why, and is never called."""
+    worker = standing(SMSQ_ONLY_TO=f"+{FRIEND}, +7 702")
+    queue = SmsQueue(shared_server.url)
+    shared_sandbox.post("/sandbox/reset")
+    jobs = {
+        number: queue.enqueue(Sms(recipient=number, text="text"), batch_id="b")
+        for number in (FRIEND, FRIENDS_OWN, STRANGER)
+    }
+    ended = {number: end_of(queue, job.id) for number, job in jobs.items()}
+    assert {number: job.state for number, job in ended.items()} == {
+        FRIEND: State.SENT,
+        FRIENDS_OWN: State.SENT,
+        STRANGER: State.CANCELLED,
+    }
+    assert set(shared_sandbox.counts()) == {FRIEND, FRIENDS_OWN}
+    held_back = ended[STRANGER]
+    assert held_back.error
+    assert "SMSQ_ONLY_TO" in held_back.error.reason
+    assert held_back.attempts == 0
+    batch = queue.batch("b")
+    assert batch
+    assert (batch.counts[State.SENT], batch.counts[State.CANCELLED]) == (2, 1)
+    [told] = worker.lines("worker.guarded")
+    assert told["numbers"] == 2
+    assert "SMSQ_ONLY_TO" in worker.lines("job.cancelled")[0]["reason"]
+    assert not [number for number in (FRIEND, FRIENDS_OWN, STRANGER) if number in worker.text()]
+    queue.close()
+
+
+@pytest.mark.parametrize("numbers", ["", "+", "87010000001x", "+7701,", "07", "+7701;+7702"])
+def test_what_names_no_number_is_refused(numbers: str) -> None:
+    """A guard that would let everyone, or nobody, through is no guard."""
+    with pytest.raises(ConfigurationError, match=r"^SMSQ_ONLY_TO: must be numbers") as raised:
+        WorkerSettings.load(MOBIZON_API_KEY="k" * 40, only_to=numbers)
+    assert len(raised.value.problems) == 1
