@@ -44,8 +44,8 @@ check: $(READY) ## Check style, docstrings, types and import rules
 
 .PHONY: docs
 docs: $(READY) ## Make the site of docs/ in site/, strictly: what points nowhere is an error; LINKS=1 asks the web too
-	@$(BIN)/sphinx-build -q -W --keep-going -b html docs site
-	@$(if $(LINKS),$(BIN)/sphinx-build -q -b linkcheck docs site/.links)
+	@$(BIN)/sphinx-build -q -E -a -W --keep-going -b html -d build/docs docs site
+	@$(if $(LINKS),$(BIN)/sphinx-build -q -b linkcheck -d build/docs docs build/links)
 	@echo "docs: site/index.html"
 
 .PHONY: clean
