@@ -40,11 +40,12 @@ class Flower:
     def __init__(self, port: int) -> None:
         self._url = f"http://127.0.0.1:{port}"
 
-    def get(self, page: str, password: str | None = PASSWORD) -> tuple[int, str]:
-        """GETs a page and returns the status and the body."""
+    def get(self, page: str, password: str | None = PASSWORD, body: str | None = None) -> tuple[int, str]:
+        """GETs a page, or POSTs to it if there is a body, and returns the status and the body of the answer."""
         login = b64encode(f"smsq:{password}".encode()).decode()
         headers = {} if password is None else {"Authorization": f"Basic {login}"}
-        request = urllib.request.Request(self._url + page, headers=headers)  # noqa: S310 - HTTP, on loopback
+        sent = None if body is None else body.encode()
+        request = urllib.request.Request(self._url + page, sent, headers)  # noqa: S310 - HTTP, on loopback
         try:
             with urllib.request.urlopen(request, timeout=20) as answer:  # noqa: S310
                 return answer.status, answer.read().decode()
@@ -176,8 +177,25 @@ def test_flower_shows_outcomes_and_nothing_private(flower: Flower, queue: SmsQue
     for page in ["/", "/tasks", "/broker", "/metrics", "/api/tasks", "/api/workers?refresh=1", f"/worker/{name}", *own]:
         status, body = flower.get(page)
         assert status == 200, page
-        shown_of = [each for each in (RECIPIENT, NO_ROUTE, "4711", KEY, PASSWORD) if each in body]
+        shown_of = [each for each in (RECIPIENT, NO_ROUTE, "Secret", KEY, PASSWORD) if each in body]
         assert not shown_of, page
+
+
+def test_flower_publishes_nothing_and_repeats_nothing(flower: Flower) -> None:
+    """What its API is asked to publish is refused; the answer repeats none of it and shows no traceback."""
+    given = json.dumps({"args": [RECIPIENT, TEXT]})
+    calls = [
+        *((f"/api/task/{verb}/smsq.send", given, 500) for verb in ("async-apply", "send-task", "apply")),
+        ("/api/task/async-apply/smsq.send", f"{RECIPIENT} {TEXT}", 400),
+        ("/api/task/async-apply/no.such", given, 404),
+        ("/task/nosuchjob", None, 404),
+    ]
+    for page, body, expected in calls:
+        status, answer = flower.get(page, body=body)
+        assert status == expected, page
+        assert not [each for each in (RECIPIENT, "Secret", KEY, PASSWORD, "Traceback", "File ") if each in answer], page
+    lengths = json.loads(flower.get("/api/queues/length")[1])["active_queues"]
+    assert {each["messages"] for each in lengths} == {0}
 
 
 @pytest.mark.parametrize("required", ["MOBIZON_API_KEY", "FLOWER_PASSWORD"])
