@@ -18,34 +18,31 @@ PAGES: Final = ROOT / "docs"
 _PLACE: Final = re.compile(r"(<!-- diagram: (\w+) -->\n).*?(<!-- end of diagram -->)", re.DOTALL)
 
 S = State
-#: What makes a job go from one state to another. Ways into `sent` that are left out here are drawn without words.
+#: The states in which nobody has begun: what may follow each of them is drawn from `queued` alone.
+_WAITING: Final = tuple(state for state in State if not state.final and state is not S.SENDING)
+#: What makes a job go on from them all. The ways into `sent` by a truth that comes late aren't drawn.
+_FROM_WAITING: Final = {
+    S.SENDING: "a worker begins, or asks",
+    S.EXPIRED: "its time is over",
+    S.CANCELLED: "cancel",
+    S.FAILED: "can't be sent, or given up",
+}
+#: What makes it go from one state to another.
 _WHY: Final[dict[tuple[State, State], str]] = {
     (S.SCHEDULED, S.QUEUED): "its moment",
-    (S.SCHEDULED, S.SENDING): "asked first, in doubt",
-    (S.SCHEDULED, S.EXPIRED): "its time is over",
-    (S.SCHEDULED, S.CANCELLED): "cancel",
-    (S.SCHEDULED, S.FAILED): "its record can't be sent",
-    (S.QUEUED, S.SENDING): "a worker begins",
-    (S.QUEUED, S.EXPIRED): "its time is over",
-    (S.QUEUED, S.CANCELLED): "cancel",
-    (S.QUEUED, S.FAILED): "its record can't be sent",
+    (S.RETRYING, S.QUEUED): "its moment",
     (S.SENDING, S.SENT): "accepted, or found",
     (S.SENDING, S.FAILED): "refused",
     (S.SENDING, S.UNKNOWN): "nobody can say",
     (S.SENDING, S.RETRYING): "certainly not sent",
     (S.SENDING, S.QUEUED): "handed back uncalled, or surely absent",
     (S.SENDING, S.SCHEDULED): "its deferral came due",
-    (S.SENDING, S.EXPIRED): "surely absent, its time is over",
+    (S.SENDING, S.EXPIRED): "surely absent, too late",
     (S.SENDING, S.CANCELLED): "surely absent, cancelled",
-    (S.RETRYING, S.QUEUED): "its moment",
-    (S.RETRYING, S.SENDING): "asked first, in doubt",
-    (S.RETRYING, S.EXPIRED): "its time is over",
-    (S.RETRYING, S.CANCELLED): "cancel",
-    (S.RETRYING, S.FAILED): "given up",
-    (S.FAILED, S.QUEUED): "smsq failed --retry",
-    (S.FAILED, S.SENDING): "--retry, in doubt",
-    (S.UNKNOWN, S.QUEUED): "smsq unknown --retry",
-    (S.UNKNOWN, S.SENDING): "--retry, in doubt",
+    (S.FAILED, S.QUEUED): "--retry",
+    (S.FAILED, S.SENDING): "--retry, asked first",
+    (S.UNKNOWN, S.QUEUED): "--retry",
+    (S.UNKNOWN, S.SENDING): "--retry, asked first",
     (S.UNKNOWN, S.SENT): "--mark-sent, or found",
 }
 
@@ -69,14 +66,14 @@ def states() -> str:
     Raises:
         ValueError: A transition has no words here, or words have no transition.
     """
+    late = {(old, S.SENT) for old in State if old is not S.SENDING}
     known = {(old, new) for old, following in TRANSITIONS.items() for new in following}
-    told = known - {(old, State.SENT) for old in State}
-    if missing := (told - _WHY.keys()) | (_WHY.keys() - known):
-        raise ValueError(f"_WHY and TRANSITIONS differ: {sorted(missing)}")
+    told = _WHY.keys() | {(old, new) for old in _WAITING for new in _FROM_WAITING}
+    if wrong := ((known - late) ^ (told - late)) | (told - known):
+        raise ValueError(f"the words here and TRANSITIONS differ: {sorted(wrong)}")
     lines = ["stateDiagram-v2", "    [*] --> queued: enqueue", "    [*] --> scheduled: send_at"]
-    for old in State:
-        lines += [f"    {old} --> {new}: {_WHY[old, new]}" for new in State if (old, new) in _WHY]
-    lines += [f"    {state} --> [*]" for state in State if state.final]
+    lines += [f"    queued --> {new}: {why}" for new, why in _FROM_WAITING.items()]
+    lines += [f"    {old} --> {new}: {why}" for (old, new), why in _WHY.items()]
     return "\n".join(lines)
 
 
@@ -96,11 +93,11 @@ def house() -> str:
         lines += [f'        {module.replace(".", "_")}["{module}"]' for module in mine]
         lines += ["    end"]
     lines += ['    subgraph redis["Redis: the ledger"]']
-    lines += [f'        {name}{{{{"{number}. {name}.lua"}}}}' for number, name in enumerate(_STEPS, start=1)]
+    lines += [f'        {name}{{{{"{name}.lua"}}}}' for name in _STEPS]
     lines += ["    end", '    gateway(["the gateway"])']
-    for name, modules in callers.items():
-        lines += [f"    {module.replace('.', '_')} --> {name}" for module in modules]
-    lines += ['    tasks_runtime -- "calls, asks" --> gateway']
+    for number, (name, modules) in enumerate(callers.items(), start=1):
+        lines += [f'    {module.replace(".", "_")} -->|"step {number}"| {name}' for module in modules]
+    lines += ['    tasks_runtime -->|"calls, asks"| gateway']
     return "\n".join(lines)
 
 
