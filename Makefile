@@ -6,7 +6,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
-CODE   := smsq config tasks worker tests bench docs
+CODE   := smsq config tasks worker tests bench docs examples
 
 .DEFAULT_GOAL := help
 

@@ -1,0 +1,7 @@
+"""The project's addresses."""
+
+from django.urls import path
+
+from examples.django_app.views import look_up, send_code
+
+urlpatterns = [path("codes", send_code), path("codes/<str:job_id>", look_up)]

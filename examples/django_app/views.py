@@ -1,0 +1,59 @@
+"""The project's views."""
+
+import json
+from collections.abc import Callable
+from functools import wraps
+
+from django.http import Http404, HttpRequest, JsonResponse
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_GET, require_POST
+
+from examples.codes import code_for
+from smsq import IdempotencyConflict, InvalidSms, QueueUnavailable, Sms
+from smsq.contrib.django import get_queue
+
+View = Callable[..., JsonResponse]
+
+
+def answers_errors(view: View) -> View:
+    """Answers what smsq raises: each broken rule by its field; 503 within two seconds if Redis is away."""
+
+    @wraps(view)
+    def answer(request: HttpRequest, **given: str) -> JsonResponse:
+        try:
+            return view(request, **given)
+        except InvalidSms as error:
+            return JsonResponse({"errors": error.errors}, status=422)
+        except IdempotencyConflict:
+            return JsonResponse({"error": "this Idempotency-Key was used for another request"}, status=409)
+        except QueueUnavailable:
+            return JsonResponse({"error": "try again"}, status=503, headers={"Retry-After": "5"})
+
+    return answer
+
+
+@csrf_exempt  # an API, without cookies
+@require_POST
+@answers_errors
+def send_code(request: HttpRequest) -> JsonResponse:
+    """Enqueues a one-time code. A repeated request, by the same key, sends nothing twice."""
+    key = request.headers.get("Idempotency-Key", "")
+    if not 1 <= len(key) <= 200:  # noqa: PLR2004
+        return JsonResponse({"errors": {"Idempotency-Key": "must be 1 to 200 characters"}}, status=422)
+    try:
+        given = json.loads(request.body)
+    except ValueError:
+        return JsonResponse({"error": "must be JSON"}, status=400)
+    phone = given.get("phone") if isinstance(given, dict) else None
+    sms = Sms.model_validate({"recipient": phone, "text": f"Код: {code_for(key, str(phone))}", "validity": 60})
+    job = get_queue().enqueue(sms, lane="urgent", idempotency_key=f"otp:{key}", expires_in=180)
+    return JsonResponse({"job": job.id}, status=202)
+
+
+@require_GET
+@answers_errors
+def look_up(_: HttpRequest, job_id: str) -> JsonResponse:
+    """Says what became of it."""
+    if (job := get_queue().lookup(job_id)) is None:
+        raise Http404
+    return JsonResponse(job.as_dict())

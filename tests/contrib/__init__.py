@@ -1,0 +1,1 @@
+"""smsq in web frameworks."""

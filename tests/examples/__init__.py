@@ -1,0 +1,1 @@
+"""The example applications, each as a server's process, over HTTP."""

@@ -1,0 +1,151 @@
+"""Each example over HTTP: accepted, looked up, refused by the field's name, 503 when Redis is away."""
+
+import json
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.sandbox import ROOT, Sandbox, ordinary
+from tests.support.server import Server, free_port
+from tests.support.waiting import wait_until
+from tests.support.worker import Worker, environment
+
+APPS = {
+    "fastapi": ("uvicorn", "examples.fastapi_app:app", "--loop", "asyncio", "--host", "127.0.0.1", "--port"),
+    "flask": ("gunicorn", "examples.flask_app:app", "--workers", "2", "--preload", "--no-control-socket", "--bind"),
+    "django": ("gunicorn", "examples.django_app.wsgi", "--workers", "2", "--no-control-socket", "--bind"),
+}
+
+
+class Site:
+    """An example that serves.
+
+    Args:
+        name: Which of `APPS`.
+        redis_url: Its `SMSQ_REDIS_URL`.
+        log: The file that its output goes to.
+    """
+
+    def __init__(self, name: str, redis_url: str, log: Path) -> None:
+        port = free_port()
+        program, *arguments = APPS[name]
+        env = environment(redis_url, "http://127.0.0.1:9", EXAMPLE_SECRET="one for all processes")
+        self.url = f"http://127.0.0.1:{port}"
+        self.log = log
+        with log.open("wb") as out:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", program, *arguments, str(port) if program == "uvicorn" else f"127.0.0.1:{port}"],
+                cwd=ROOT,
+                env=env,
+                stdout=out,
+                stderr=out,
+            )
+
+    def answers(self) -> bool:
+        """Returns whether it serves."""
+        try:
+            return self.call("GET", "/nothing")[0] == 404
+        except OSError:
+            assert self.process.poll() is None, self.log.read_text()
+            return False
+
+    def call(self, method: str, path: str, body: object = None, key: str | None = None) -> tuple[int, Any]:
+        """Makes a request and returns the status and the JSON of the answer, or its text."""
+        request = urllib.request.Request(  # noqa: S310 - our own server
+            self.url + path, None if body is None else json.dumps(body).encode(), method=method
+        )
+        request.add_header("Content-Type", "application/json")
+        if key is not None:
+            request.add_header("Idempotency-Key", key)
+        try:
+            with urllib.request.urlopen(request, timeout=20) as answer:  # noqa: S310
+                return answer.status, json.loads(answer.read())
+        except urllib.error.HTTPError as error:
+            with error:
+                text = error.read().decode()
+            return error.code, json.loads(text) if "json" in error.headers.get("Content-Type", "") else text
+
+    def stop(self) -> None:
+        """Ends it."""
+        self.process.terminate()
+        self.process.wait(20)
+
+
+@pytest.fixture(scope="module")
+def sites(
+    shared_server: Server, shared_sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, Site]]:
+    """The three examples and a worker, started side by side; and the three once more, with a Redis that is away."""
+    with shared_server.client() as client:
+        client.flushall()
+    folder = tmp_path_factory.mktemp("examples")
+    worker = Worker(folder / "worker.log", environment(shared_server.url, shared_sandbox.url))
+    away = f"redis://127.0.0.1:{free_port()}/0"
+    made = {name: Site(name, shared_server.url, folder / f"{name}.log") for name in APPS}
+    made |= {f"{name} without Redis": Site(name, away, folder / f"{name}-away.log") for name in APPS}
+    worker.wait_ready()
+    for each in made.values():
+        wait_until(each.answers, what="the example answers")
+    yield made
+    for each in made.values():
+        each.stop()
+    worker.kill()
+
+
+@pytest.mark.parametrize("name", APPS)
+def test_a_code_is_sent_once_and_looked_up(sites: dict[str, Site], shared_sandbox: Sandbox, name: str) -> None:
+    """202 with the job's id; the same request again is the same job; in the end it is sent, once."""
+    site, phone = sites[name], ordinary(7_100_000 + [*APPS].index(name))
+    status, answer = site.call("POST", "/codes", {"phone": f"+{phone}"}, key=f"{name}:1")
+    assert status == 202, answer
+    assert site.call("POST", "/codes", {"phone": f"+{phone}"}, key=f"{name}:1") == (202, answer)
+
+    def sent() -> Any:  # noqa: ANN401 - JSON
+        status, job = site.call("GET", f"/codes/{answer['job']}")
+        assert status == 200
+        return job if job["state"] == "sent" else None
+
+    job = wait_until(sent, what="the code is sent")
+    [message] = [each for each in shared_sandbox.messages() if str(each["recipient"]) == phone]
+    assert job["messageId"] == int(message["messageId"])
+    assert job["lane"] == "urgent"
+    other = site.call("POST", "/codes", {"phone": f"+{ordinary(7_100_009)}"}, key=f"{name}:1")
+    assert other[0] == 409
+
+
+@pytest.mark.parametrize("name", APPS)
+def test_a_user_s_mistake_names_the_field(sites: dict[str, Site], name: str) -> None:
+    """A bad number gives 422 with the field and its rule; so does a missing key; an unknown job is 404."""
+    site = sites[name]
+    status, answer = site.call("POST", "/codes", {"phone": "87010000001"}, key=f"{name}:2")
+    assert status == 422
+    assert set(answer["errors"]) == {"recipient"}
+    status, answer = site.call("POST", "/codes", {"phone": "+77010000001"})
+    assert status == 422
+    assert "idempotency-key" in json.dumps(answer).lower()
+    assert site.call("GET", "/codes/nosuchjob")[0] == 404
+
+
+@pytest.mark.parametrize("name", APPS)
+def test_without_redis_it_says_try_again(sites: dict[str, Site], name: str) -> None:
+    """503 for both handlers, not a traceback."""
+    site = sites[f"{name} without Redis"]
+    assert site.call("POST", "/codes", {"phone": "+77010000001"}, key="1") == (503, {"error": "try again"})
+    assert site.call("GET", "/codes/nosuchjob") == (503, {"error": "try again"})
+
+
+def test_fastapi_needs_no_thread_pool(sites: dict[str, Site]) -> None:
+    """After it has enqueued and looked up, the server has one thread: nothing was run in a pool.
+
+    On asyncio's own loop: libuv, under uvloop, has threads of its own for names of hosts.
+    """
+    site = sites["fastapi"]
+    answer = site.call("POST", "/codes", {"phone": "+77010000001"}, key="threads")[1]
+    assert site.call("GET", f"/codes/{answer['job']}")[0] == 200
+    assert len([*Path(f"/proc/{site.process.pid}/task").iterdir()]) == 1
