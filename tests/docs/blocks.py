@@ -104,7 +104,7 @@ class Reader:
 
     def __init__(self, folder: Path, env: Mapping[str, str]) -> None:
         self._folder = folder
-        self._env = dict(env)
+        self._env = {**env, "PWD": str(folder)}
         self._names: dict[str, Any] = {"__name__": "docs"}
 
     def run(self, block: Block) -> None:
@@ -132,7 +132,7 @@ class Reader:
         text = f"set -aeuo pipefail\n{script}\ncd . && env -0 > '{after}'"
         ran = subprocess.run(
             ["bash", "-c", text],
-            cwd=self._env.get("PWD", self._folder),
+            cwd=self._env["PWD"],
             env=self._env,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
