@@ -9,6 +9,7 @@ from typing import Final, Literal, Self
 from pydantic import AnyHttpUrl, Field, SecretStr, field_validator, model_validator
 
 from smsq.ledger import Policy
+from smsq.recipient import canonical_recipient
 from smsq.settings import Settings
 
 _RATE: Final = re.compile(r"([1-9][0-9]{0,8})/([smh])")
@@ -98,6 +99,11 @@ class WorkerSettings(Settings):
         repr=False,
         description="For staging: numbers and prefixes, `+77010000001,+7702`; jobs to others end `cancelled`, uncalled",
     )
+    redirect_to: str | None = Field(
+        default=None,
+        repr=False,
+        description="For staging: the number that every message goes to; the record keeps who it was meant for",
+    )
     shutdown_grace: float = Field(
         default=30.0, ge=1, le=600, description="Seconds a stopping worker gives the calls that are out"
     )
@@ -126,6 +132,17 @@ class WorkerSettings(Settings):
         if numbers is not None and not all(map(_PREFIX.fullmatch, map(_digits, numbers.split(",")))):
             raise ValueError("must be numbers with their country code, or how they begin, with commas between them")
         return numbers
+
+    @field_validator("redirect_to")
+    @classmethod
+    def _is_a_number(cls, number: str | None) -> str | None:
+        return None if number is None else canonical_recipient(number)
+
+    @model_validator(mode="after")
+    def _redirected_messages_are_told_apart(self) -> Self:
+        if self.redirect_to and not self.campaign_token:
+            raise ValueError("SMSQ_REDIRECT_TO needs SMSQ_CAMPAIGN_TOKEN: all messages go to one number")
+        return self
 
     @model_validator(mode="after")
     def _lease_covers_a_call(self) -> Self:

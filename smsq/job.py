@@ -7,7 +7,8 @@ The record is a Redis hash; its fields, all short so that Redis keeps the hash c
 JSON, in pieces of 60 bytes · ``rules`` version of the rules that the message passed · ``expires`` (ms) · ``key`` hash
 of the idempotency key · ``on_unknown`` (``resend``, then ``resent``) · ``token`` the last begin's nonce · ``attempts``
 calls to the gateway · ``took`` ms of the last one, from begin to settle · ``ask`` calls that aren't settled
-(`_asking.lua`) · ``losses`` workers that died holding it · ``twin`` hash of number and text · ``log`` its
+(`_asking.lua`) · ``losses`` workers that died holding it · ``twin`` hash of number and text · ``called`` the
+number that was called, if it isn't the message's own · ``log`` its
 timeline, if anything was out of the ordinary · ``error`` JSON · ``code`` the gateway's · ``message_id``
 ``campaign_id`` ``campaign_status`` ``recipient`` once sent · ``done`` when it ended (ms) · ``waiters`` how many block
 on its end · ``asked`` how often it was accepted again · ``retried`` the last nonce of an operator's retry

@@ -54,7 +54,7 @@ class Asker:
             epoch: The epoch in which they were given.
         """
         process = self._process
-        questions, told = [], []
+        questions, told, recipients = [], [], {}
         for each in looked.questions:
             try:
                 sms = load(each.message)
@@ -62,8 +62,10 @@ class Asker:
                 told.append(Told(each.job_id, token, epoch, "cant_tell", "the message can't be read"))
                 continue
             mark = campaign_token(each.job_id) if process.settings.campaign_token else ""
-            questions.append(Question(each.job_id, sms.recipient, sms.text, sms.sender, mark, each.first / 1000))
-        recipients = {each.job_id: each.recipient for each in questions}
+            # What the ledger forgot was most likely called for as everything here is.
+            number = each.called or (process.settings.redirect_to if each.doubt else None) or sms.recipient
+            recipients[each.job_id] = sms.recipient
+            questions.append(Question(each.job_id, number, sms.text, sms.sender, mark, each.first / 1000))
         replies = await self._replies(questions, Canary(*looked.canary) if looked.canary else None)
         for reply in replies:
             ids = tuple((match.message_id, match.campaign_id, match.campaign_status) for match in reply.matches)

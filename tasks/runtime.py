@@ -97,6 +97,7 @@ class Runtime:
                 retention=settings.retention_ms,
                 worker=identity.name(),
                 tokens=settings.campaign_token,
+                called=settings.redirect_to or "",
             )
             answers = await self._persist(lambda call=call: self.runner.run(call, _TRY))  # type: ignore[misc]
             if not any(begun.word == "epoch" for begun in answers):

@@ -148,6 +148,8 @@ async def _call_or_wait(
         return _settlement(hold, State.SCHEDULED, at=at), sms
     token = campaign_token(hold.job_id) if settings.campaign_token else ""
     form = api_form(sms, zone=process.zone, token=token, deferred=who == "gateway")
+    if settings.redirect_to:
+        form["recipient"] = settings.redirect_to  # as begin noted: the gateway is asked by it
     outcome, calls = await call(lambda: one_call(form), window=settings.retry_window, stopping=process.stopping)
     return decide(hold, sms, outcome, calls, give_up_after=settings.give_up_after), sms
 

@@ -81,6 +81,8 @@ def _say_ready(**_: Any) -> None:  # noqa: ANN401
     if settings.allowed:  # how many, not which: no number is in the log
         why = "SMSQ_ONLY_TO: jobs to other numbers are cancelled"
         log.warning("worker.guarded", reason=why, numbers=len(settings.allowed))
+    if settings.redirect_to:
+        log.warning("worker.guarded", reason="SMSQ_REDIRECT_TO: every message goes to one number")
     log.info("worker.ready", lanes=list(app.amqp.queues.consume_from))
 
 

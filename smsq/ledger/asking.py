@@ -66,6 +66,8 @@ class Question(NamedTuple):
         first: Redis time in ms of the earliest call that isn't settled.
         attempts: Calls that the ledger knows of.
         counts: Whether "absent" will be evidence.
+        called: The number that was called, where it isn't the message's own; '' for that.
+        doubt: Whether the ledger may have forgotten a call, and so whom it was for.
     """
 
     job_id: str
@@ -73,6 +75,8 @@ class Question(NamedTuple):
     first: int
     attempts: int
     counts: bool
+    called: str = ""
+    doubt: bool = False
 
 
 class Looked(NamedTuple):
@@ -105,8 +109,8 @@ def take_due(look: Look, policy: Policy) -> Call[Looked]:
             [(text(job_id), text(what)) for job_id, what in zip(told, told, strict=True)],
             canary,
             [
-                Question(text(job_id), message, int(first), int(attempts), counts == 1)
-                for job_id, message, first, attempts, counts in zip(asked, asked, asked, asked, asked, strict=True)
+                Question(text(job_id), message, int(first), int(attempts), counts == 1, text(called), doubt == 1)
+                for job_id, message, first, attempts, counts, called, doubt in zip(*[asked] * 7, strict=True)
             ],
             {text(gate): text(reason) for gate, reason in zip(held, held, strict=True)},
             int(answer[6]),

@@ -112,7 +112,15 @@ class Begun:
 
 
 def begin(
-    job_ids: Sequence[str], nonce: str, *, epoch: int, lease: int, retention: int, worker: str, tokens: bool = True
+    job_ids: Sequence[str],
+    nonce: str,
+    *,
+    epoch: int,
+    lease: int,
+    retention: int,
+    worker: str,
+    tokens: bool = True,
+    called: str = "",
 ) -> Call[list[Begun]]:
     """Begins taken jobs under a fencing token of the caller's choice.
 
@@ -124,8 +132,9 @@ def begin(
         retention: Milliseconds.
         worker: Who begins.
         tokens: Whether campaign names carry the job's token; without, jobs of one content are kept apart (rule 16).
+        called: The number that is called for all of them; '' for each message's own.
     """
-    args: list[str | bytes | int | float] = [nonce, epoch, lease, LOOK_AGAIN, retention, worker, int(tokens)]
+    args: list[str | bytes | int | float] = [nonce, epoch, lease, LOOK_AGAIN, retention, worker, int(tokens), called]
     return Call(script("begin"), [*args, *job_ids], _begun, confirm=True)
 
 

@@ -46,7 +46,7 @@ local function batch_key(batch) return 'smsq:batch:' .. batch end
 -- `doubt`: the record is from an earlier epoch, and the gateway hasn't been asked about the job in this one: what it
 -- says may be older than what was done (rule 18). `ask`: see `_asking`.
 local FIELDS = {'v', 'state', 'lane', 'batch', 'token', 'expires', 'attempts', 'key', 'waiters', 'message_id', 'rules',
-                'on_unknown', 'at', 'epoch', 'ask', 'losses', 'twin', 'send_at'}
+                'on_unknown', 'at', 'epoch', 'ask', 'losses', 'twin', 'send_at', 'called'}
 local DIGITS = 14     -- of a number: more is no moment, and no count
 local function read(id)
   local values = redis.pcall('HMGET', job_key(id), unpack(FIELDS))

@@ -11,7 +11,8 @@
 -- copies have one nonce. What a pause or a gate holds back goes back to its lane (rule 5).
 --
 -- ARGV  nonce, its epoch, lease (ms), look again (ms), retention (ms), worker, tokens (1, or 0: campaign names have
---       none, and jobs of the same number and text are told apart by `twins`), id...
+--       none, and jobs of the same number and text are told apart by `twins`), the number that is called for all of them
+--       ('' = each job's own; the record keeps it, as the gateway is asked by it), id...
 -- Returns for each id one of
 --   {'begun', message, lane, attempts, lease left (ms), left until it expires (ms, or -1: never), now (ms), age (ms),
 --    rules, on_unknown, 1 if an earlier call isn't settled else 0}
@@ -22,7 +23,7 @@
 --   {'final'} {'gone'} {'waiting'} {'taken'} {'newer'}  not ours to begin; nothing changed
 --   {'malformed'}                   it ended as failed, or was parked; one that is being sent is left to its lease
 -- Keeps rule 1: a begun job's entry in `due` moves to the end of its lease; an ended one's goes.
-local nonce, epoch, lease, again, retention, worker, tokens = unpack(ARGV, 1, 7)
+local nonce, epoch, lease, again, retention, worker, tokens, called = unpack(ARGV, 1, 8)
 lease, retention = tonumber(lease), tonumber(retention)
 local now = NOW
 local stale = tonumber(epoch) ~= EPOCH.number
@@ -83,6 +84,14 @@ local function begin(id)
       to_lane(job.lane, job.batch, {id}, true)
       return {'paused'}
     end
+    if (job.called or '') ~= called then
+      if job.ask then   -- a call that isn't settled went to another number: it is asked about while that is known
+        start_asking(job, now, job.ask.first, job.ask.last, 'queued')
+        return {'asking'}
+      end
+      if called == '' then redis.call('HDEL', job_key(id), 'called')
+      else redis.call('HSET', job_key(id), 'called', called) end
+    end
     message = read_message(job_key(id))
     attempts = attempts + 1
     set_state(job, 'sending', now, 'token', nonce, 'attempts', attempts)
@@ -103,7 +112,7 @@ local function give_back(key, probe_at, permit, id)
 end
 
 local answers, seen = {}, {}
-for i = 8, #ARGV do
+for i = 9, #ARGV do
   local answer = seen[ARGV[i]] and {'taken'} or begin(ARGV[i])
   seen[ARGV[i]] = true
   if answer[1] ~= 'begun' and answer[1] ~= 'epoch' and answer[1] ~= 'taken' then

@@ -12,7 +12,8 @@
 --       settling time (ms), the gateway's bound (ms), limit of asking (ms), tokens (as in `begin`), worker ('' = nobody's
 --       look), its heartbeat (JSON)
 -- Returns {ms until the next entry is due (-1: none), looked at, {id, what, ...}, {canary's messageId, its recipient},
---          {id, message, first (ms), attempts, 1 if "absent" will count else 0, ...},
+--          {id, message, first (ms), attempts, 1 if "absent" will count else 0, the number that was called if it isn't
+--           the job's own else '', 1 if it is in doubt else 0, ...},
 --          {what holds jobs back: 'circuit' | 'account' | 'pace' | 'pause <lane or all>', reason, ...}, how much is put aside}
 --   what, for a person to hear: 'lost' (it is asked about) | 'resend' | 'parked'
 -- Keeps rule 1.
@@ -43,8 +44,9 @@ local function lose(job, due)
 end
 
 local canary_id, canary_called = canary(settling - bound)
-local canary_ids = canary_id and redis.pcall('HMGET', job_key(canary_id), 'message_id', 'recipient') or {}
+local canary_ids = canary_id and redis.pcall('HMGET', job_key(canary_id), 'message_id', 'recipient', 'called') or {}
 if canary_ids.err or not (canary_ids[1] and canary_ids[2]) then canary_ids, canary_called = {}, nil end
+canary_ids = {canary_ids[1], canary_ids[3] or canary_ids[2]}
 
 local function question(job)
   local ask = job.ask
@@ -60,7 +62,8 @@ local function question(job)
   schedule(job.id, now + patience)
   local message = read_message(job_key(job.id))
   if tokens == '0' and not job.twin then register_twin(job, message) end   -- it came here without a begin
-  for _, value in ipairs({job.id, message, ask.first, job.attempts, ask.counts and 1 or 0}) do
+  for _, value in ipairs({job.id, message, ask.first, job.attempts, ask.counts and 1 or 0, job.called or '',
+                         job.doubt and 1 or 0}) do
     questions[#questions + 1] = value
   end
 end

@@ -1,13 +1,18 @@
 """A staging worker calls for the numbers that it was told, and for nobody else."""
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from config.settings import WorkerSettings
-from smsq import ConfigurationError, Sms, SmsQueue, State
+from smsq import ConfigurationError, Sms, SmsQueue, State, keys
 from tests.sending.conftest import StartWorker
 from tests.support.jobs import end_of
 from tests.support.sandbox import Sandbox, ordinary
 from tests.support.server import Server
+
+if TYPE_CHECKING:
+    import redis
 
 FRIEND, FRIENDS_OWN, STRANGER = ordinary(1), "77021234567", ordinary(2)
 
@@ -40,6 +45,7 @@ def test_it_calls_for_nobody_else(standing: StartWorker, shared_sandbox: Sandbox
     assert "SMSQ_ONLY_TO" in worker.lines("job.cancelled")[0]["reason"]
     assert not [number for number in (FRIEND, FRIENDS_OWN, STRANGER) if number in worker.text()]
     queue.close()
+    worker.stop()
 
 
 @pytest.mark.parametrize("numbers", ["", "+", "87010000001x", "+7701,", "07", "+7701;+7702"])
@@ -48,3 +54,30 @@ def test_what_names_no_number_is_refused(numbers: str) -> None:
     with pytest.raises(ConfigurationError, match=r"^SMSQ_ONLY_TO: must be numbers") as raised:
         WorkerSettings.load(MOBIZON_API_KEY="k" * 40, only_to=numbers)
     assert len(raised.value.problems) == 1
+
+
+def test_every_message_goes_to_one_number(
+    standing: StartWorker, shared_sandbox: Sandbox, shared_server: Server, client: "redis.Redis"
+) -> None:
+    """A lost answer is asked about by the number that was called; the record keeps who the message was meant for."""
+    redirected = shared_sandbox.recipient("closed-accepted")
+    worker = standing(SMSQ_REDIRECT_TO=f"+{redirected}")
+    queue = SmsQueue(shared_server.url)
+    shared_sandbox.post("/sandbox/reset")
+    job = end_of(queue, queue.enqueue(Sms(recipient=STRANGER, text="text")).id)
+    assert (job.state, job.attempts) == (State.SENT, 1)
+    assert (shared_sandbox.called(redirected), shared_sandbox.called(STRANGER)) == (1, 0)
+    record = client.hgetall(keys.job(job.id))
+    assert (record["recipient"], record["called"]) == (STRANGER, redirected)
+    assert "SMSQ_REDIRECT_TO" in worker.lines("worker.guarded")[0]["reason"]
+    assert not [number for number in (redirected, STRANGER) if number in worker.text()]
+    queue.close()
+    worker.stop()
+
+
+def test_a_redirect_is_a_number_and_needs_tokens() -> None:
+    """Both are refused by name, when the worker starts."""
+    with pytest.raises(ConfigurationError, match=r"^SMSQ_REDIRECT_TO: "):
+        WorkerSettings.load(MOBIZON_API_KEY="k" * 40, redirect_to="87010000001")
+    with pytest.raises(ConfigurationError, match=r"^SMSQ_REDIRECT_TO needs SMSQ_CAMPAIGN_TOKEN"):
+        WorkerSettings.load(MOBIZON_API_KEY="k" * 40, redirect_to=FRIEND, campaign_token=False)
