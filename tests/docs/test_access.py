@@ -113,7 +113,7 @@ def test_each_side_can_do_its_part(guarded: Guarded, shared_sandbox: Sandbox, tm
         assert celery(env, "inspect", "ping").returncode == 0
         commands = f"""
             smsq queues; smsq pause bulk --reason test; smsq resume bulk; smsq why {job}; smsq failed {job} --retry
-            smsq unknown; smsq parked; smsq probe; smsq doctor; smsq find --message-id 1 || true
+            smsq unknown; smsq parked; smsq probe; smsq doctor; smsq top --once; smsq find --message-id 1 || true
         """
         done = subprocess.run(
             ["bash", "-ec", commands],

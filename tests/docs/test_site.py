@@ -8,6 +8,7 @@ from pathlib import Path
 import smsq
 from docs.commands import commands
 from tests.docs.blocks import DOCS, pages
+from tests.support.sandbox import ROOT
 
 
 def test_the_site_is_made_without_a_warning(tmp_path: Path) -> None:
@@ -25,3 +26,10 @@ def test_the_site_is_made_without_a_warning(tmp_path: Path) -> None:
     assert {f"smsq-{name}" for name in commands() if name} <= set(re.findall(r'id="(smsq-\w+)"', listed))
     python = (tmp_path / "reference" / "python.html").read_text(encoding="utf-8")
     assert {f"smsq.{name}" for name in smsq.__all__} <= set(re.findall(r'id="(smsq\.\w+)"', python))
+
+
+def test_the_readmes_links_lead_somewhere() -> None:
+    """Each file, folder and picture of the checkout that it names is there."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    links = re.findall(r"\]\(([^)#]+)", readme) + re.findall(r'src="([^"]+)"', readme)
+    assert [each for each in links if "://" not in each and not (ROOT / each).exists()] == []
