@@ -88,19 +88,26 @@ def test_redis_away(sms_outbox: Outbox) -> None:
     assert len(sms_outbox) == 1
 
 
+@pytest.fixture
+def no_second_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who waits is woken, or waits in vain: he doesn't look again by himself."""
+    monkeypatch.setattr("smsq.queue._LOOK", 1000.0)
+
+
+@pytest.mark.usefixtures("no_second_look")
 def test_async_code(sms_outbox: Outbox) -> None:
     """The same messages from a handler on an event loop; one that waits is woken by `deliver`, as one of a thread."""
 
     async def handler() -> Job | None:
         job = await MADE_BEFORE.aenqueue(_sms())
-        waiting = asyncio.create_task(MADE_BEFORE.await_result(job.id, timeout=100))
+        waiting = asyncio.create_task(MADE_BEFORE.await_result(job.id, timeout=1000))
         early = await MADE_BEFORE.await_result(job.id, timeout=0.01)
         assert early
         assert early.state is State.QUEUED
         thread = threading.Thread(target=sms_outbox.deliver)
         thread.start()
         try:
-            return await waiting
+            return await asyncio.wait_for(waiting, 15)
         finally:
             thread.join()
 
@@ -110,15 +117,16 @@ def test_async_code(sms_outbox: Outbox) -> None:
     assert ended.state is State.SENT
 
 
+@pytest.mark.usefixtures("no_second_look")
 def test_a_thread_that_waits_is_woken(sms_outbox: Outbox) -> None:
     """As soon as the job is delivered."""
     sms_outbox.hold()
     job = MADE_BEFORE.enqueue(_sms())
     found: list[Job | None] = []
-    thread = threading.Thread(target=lambda: found.append(MADE_BEFORE.wait(job.id, timeout=100)))
+    thread = threading.Thread(target=lambda: found.append(MADE_BEFORE.wait(job.id, timeout=1000)), daemon=True)
     thread.start()
     assert sms_outbox.deliver() == 1
-    thread.join(timeout=30)
+    thread.join(timeout=15)
     assert found == [sms_outbox[0].job]
 
 
