@@ -105,7 +105,7 @@ class AsyncRunner:
     async def _send(connection: _Connection, to_send: list[Command]) -> list[Any]:
         if not connection.is_connected:
             await connection.connect()
-        await connection.send_packed_command(packed(to_send), check_health=False)
+        await connection.send_packed_command(packed(connection, to_send), check_health=False)
         return [await _answer(connection) for _ in to_send]
 
     async def block(self, key: str, timeout: float) -> bool:  # noqa: ASYNC109 - as in `run`

@@ -132,7 +132,7 @@ class SyncRunner:
     @staticmethod
     def _converse(connection: _Connection, to_send: list[Command]) -> list[Any]:
         """Sends commands and reads an answer to each, on a connection with a deadline."""
-        connection.send_packed_command(packed(to_send), check_health=False)
+        connection.send_packed_command(packed(connection, to_send), check_health=False)
         return [_answer(connection) for _ in to_send]
 
     def block(self, key: str, timeout: float) -> bool:

@@ -2,17 +2,24 @@
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import Any
 
-from hiredis import pack_command
 from redis import exceptions as redis_errors
 
 from smsq.errors import QueueUnavailable
 from smsq.scripts import Call
 
 Command = tuple[str | bytes | int | float, ...]
+
+_pack: Callable[[Any], bytes] | None = None
+try:
+    import hiredis
+except ImportError:  # an application may do without it
+    pass
+else:
+    _pack = hiredis.pack_command
 
 
 class Durability(StrEnum):
@@ -56,9 +63,14 @@ def commands(
     return [run, ("WAIT", 1, milliseconds)]
 
 
-def packed(to_send: Sequence[Command]) -> list[bytes]:
-    """Returns commands as they are sent. redis-py's own way looks at each argument of a script several times more."""
-    return [pack_command(command) for command in to_send]  # type: ignore[arg-type] # hiredis means any number of them
+def packed(connection: Any, to_send: Sequence[Command]) -> list[bytes]:  # noqa: ANN401 - of either kind
+    """Returns commands as they are sent on one of redis-py's connections.
+
+    With hiredis at hand, without redis-py's own way there, which looks at each argument of a script several times more.
+    """
+    if _pack is None:
+        return list(connection.pack_commands(to_send))
+    return [_pack(command) for command in to_send]
 
 
 def check_confirmed(answers: Sequence[Any]) -> None:
