@@ -9,6 +9,7 @@ sms.<lane>               list  one byte a waiting job: what Flower and `LLEN` co
 smsq:lane:<lane>         list  the ring: batches that have waiting jobs, next one first ('' = jobs without a batch)
 smsq:lane:<lane>:<batch> list  the ids of a batch's waiting jobs
 smsq:bell:<lane>         list  one entry at most: ids are waiting, wake up
+smsq:passed              hash  lane -> ids of higher lanes that were taken past it while it waited: it is owed a part
 smsq:batch:<batch>       hash  jobs by state, `first` and `last` time, `stopped` when it was cancelled as a whole, with
                                `stopped_jobs` waiting
 smsq:key:<hash>          str   idempotency key -> "<job id> <content hash>"
@@ -39,6 +40,7 @@ DUE = "smsq:due"
 PARKED = "smsq:parked"
 COUNTERS = "smsq:counters"
 EPOCH = "smsq:epoch"
+PASSED = "smsq:passed"
 CANARY = "smsq:canary"
 NEXT_CANARY = "smsq:canary:next"
 PAUSE = "smsq:pause"

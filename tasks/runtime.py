@@ -17,6 +17,7 @@ from smsq import ledger
 from smsq.async_connection import AsyncRunner
 from smsq.errors import QueueUnavailable
 from smsq.gateway.client import Client
+from smsq.lanes import Lane
 from smsq.ledger import Heard, Settled, Settlement, SettleWord, Told
 from smsq.ledger.asking import AnswerWord
 from smsq.ledger.holding import Reserved
@@ -27,7 +28,7 @@ from tasks.hold import Hold
 from tasks.leases import Leases
 from tasks.loop import LoopThread
 from tasks.pace import AHEAD, Pace
-from tasks.slots import Slots
+from tasks.slots import Place, Slots, places_for
 
 T = TypeVar("T")
 log: FilteringBoundLogger = structlog.get_logger()
@@ -53,7 +54,7 @@ class Runtime:
     def __init__(self, settings: WorkerSettings) -> None:
         self.settings = settings
         self.thread = LoopThread()
-        self.slots = Slots()
+        self.slots, self._places = Slots(), Slots()
         self._failures = 0  # calls in a row
         self._held_back_at = -math.inf  # when this process heard that only probes may go out
         self.zone = settings.zone
@@ -72,9 +73,33 @@ class Runtime:
         self.leases = Leases(self._renew_batch, settings.lease)
         self.pace = Pace(self._reserve, settings.interval_ms)
         self._begin = Batcher(self._begin_batch, pace=_BATCH_PACE)
+        self._hand_back = Batcher(self._hand_back_batch)
         self._settle = Batcher(self._settle_batch, pace=_BATCH_PACE)
         self._answer = Batcher(self._answer_batch)
         return asyncio.Event()
+
+    def resize(self, slots: int) -> None:
+        """Sets how many calls may be out at once. In the loop's thread, or before it has jobs."""
+        self.slots.limit = slots
+        self._places.limit = places_for(slots)
+
+    async def begin_soon(self, job_id: str, lane: Lane) -> Place | None:
+        """Waits until a job may begin: when it does, a slot should be free for its call, or nearly.
+
+        Returns:
+            Its place; None where the worker stops: the job has gone back to its lane.
+
+        Raises:
+            Stopped: The worker stops and Redis is away.
+        """
+        if await self._places.acquire(lane):
+            return Place(self._places, lane)
+        await self._hand_back(job_id)
+        return None
+
+    async def _hand_back_batch(self, job_ids: Sequence[str]) -> list[None]:
+        await self._persist(lambda: self.runner.run(ledger.untake(job_ids), _TRY))
+        return [None] * len(job_ids)
 
     async def begin(self, job_id: str) -> Hold:
         """Begins a job, together with all others that arrive meanwhile.
@@ -223,6 +248,7 @@ class Runtime:
 
     def _stop(self) -> None:
         self.stopping.set()
+        self._places.close()
         self.slots.close()
 
     def close(self) -> None:

@@ -15,7 +15,7 @@ from smsq.deferral import who_defers
 from smsq.errors import InvalidSms, SmsNotSent, SmsUnknown
 from smsq.gateway.answers import NOT_CALLED, Outcome
 from smsq.job import JobError
-from smsq.lanes import MOMENT, TASK_NAME
+from smsq.lanes import MOMENT, TASK_NAME, Lane, lane_of
 from smsq.ledger import Settlement
 from smsq.message import RULES_VERSION, api_form, campaign_token, load
 from smsq.privacy import mask_recipient
@@ -28,6 +28,7 @@ from tasks.guard import HELD_BACK, allows
 from tasks.hold import Hold
 from tasks.request import Ended
 from tasks.runtime import Runtime, Stopped, runtime
+from tasks.slots import Place
 
 log: FilteringBoundLogger = structlog.get_logger()
 
@@ -50,17 +51,23 @@ def send(self: Task) -> dict[str, int]:
     """
     process = runtime()
     request = self.request
-    return _to_celery(process.thread.run(deliver(process, request.id, request.get(MOMENT), loop.on_call())))
+    lane = lane_of((request.delivery_info or {}).get("routing_key") or "") or "normal"
+    return _to_celery(process.thread.run(deliver(process, request.id, lane, request.get(MOMENT), loop.on_call())))
 
 
 async def deliver(
-    process: Runtime, job_id: str, moment: float | None = None, on_call: Callable[[], None] | None = None
+    process: Runtime,
+    job_id: str,
+    lane: Lane = "normal",
+    moment: float | None = None,
+    on_call: Callable[[], None] | None = None,
 ) -> Settlement:
     """Takes one job from begin to settle.
 
     Args:
         process: The means.
         job_id: Which.
+        lane: The lane that it came from.
         moment: When it may be called by the common pace, by `boot_time`; None without a rate.
         on_call: Told when its first call may go out: it has its slot.
 
@@ -72,15 +79,21 @@ async def deliver(
         Ignore: Nothing was to be done, or the ledger knows better.
     """
     try:
-        hold = await process.begin(job_id)
-        if hold.begun.word != "begun":
-            _not_ours(hold)
-        structlog.contextvars.bind_contextvars(job_id=job_id, attempt=hold.begun.attempts)
-        process.leases.add(hold)
+        place = await process.begin_soon(job_id, lane)
+        if place is None:
+            raise Ignore  # the worker stops; the job is on its lane again
         try:
-            settlement, sms = await _attempt(process, hold, moment, on_call)
+            hold = await process.begin(job_id)
+            if hold.begun.word != "begun":
+                _not_ours(hold)
+            structlog.contextvars.bind_contextvars(job_id=job_id, attempt=hold.begun.attempts)
+            process.leases.add(hold)
+            try:
+                settlement, sms = await _attempt(process, hold, place, moment, on_call)
+            finally:
+                process.leases.let_go(hold)
         finally:
-            process.leases.let_go(hold)
+            place.leave()
         word = await process.settle(settlement)
         if word == "owned":  # the gateway gave ids that another job has: whose they are, a person must find out
             error = JobError("the gateway answered with another job's messageId")
@@ -97,14 +110,15 @@ async def deliver(
 
 
 async def _attempt(
-    process: Runtime, hold: Hold, moment: float | None, on_call: Callable[[], None] | None
+    process: Runtime, hold: Hold, place: Place, moment: float | None, on_call: Callable[[], None] | None
 ) -> tuple[Settlement, Sms | None]:
     """Reads the message, calls the gateway unless it must wait, and decides. A bug of ours ends the job at once."""
     called = False
 
     async def one_call(form: Mapping[str, str]) -> Outcome:
         nonlocal called, moment
-        if not await process.slots.acquire(hold.begun.lane):
+        lane = hold.begun.lane
+        if not await process.slots.acquire(lane):
             return NOT_CALLED
         try:
             if on_call:
@@ -119,7 +133,8 @@ async def _attempt(
             await process.heed(hear(outcome))
             return outcome
         finally:
-            process.slots.release()
+            process.slots.release(lane)
+            place.leave()  # another may begin, also while this one waits for its next try
 
     try:
         return await _call_or_wait(process, hold, one_call)

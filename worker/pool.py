@@ -30,8 +30,8 @@ log: FilteringBoundLogger = structlog.get_logger()
 
 Callback = Callable[..., Any]
 
-#: Seconds between two times that the main thread is woken for what the loop has to tell: under load many at a time, since
-#: a turn of Celery's loop costs as much as a job's share of it.
+#: Seconds between two times that the main thread is woken for what the loop has to tell: under load many at a time,
+#: since a turn of Celery's loop costs as much as a job's share of it.
 _TELL_PACE = 0.005
 
 
@@ -74,7 +74,7 @@ class TaskPool(BasePool):
         """Starts the loop's thread."""
         self._runtime: Runtime = runtime()
         self._loop = self._runtime.thread.loop
-        self._runtime.slots.limit = self.limit
+        self._runtime.resize(self.limit)
 
     def register_with_event_loop(self, loop: Any) -> None:  # noqa: ANN401
         """Learns which hub takes the callbacks."""
@@ -175,7 +175,7 @@ class TaskPool(BasePool):
 
     def _resize(self, limit: int) -> None:
         self.limit = limit
-        self._loop.call_soon_threadsafe(setattr, self._runtime.slots, "limit", limit)
+        self._loop.call_soon_threadsafe(self._runtime.resize, limit)
 
     def terminate_job(self, pid: int, signal: int | None = None) -> None:  # noqa: ARG002
         """Cuts no call: each would be an unknown outcome. Celery's cold shutdown asks for it, and nobody else does."""

@@ -30,6 +30,7 @@ from smsq.errors import QueueUnavailable
 from smsq.lanes import LANES, MOMENT, Lane, lane_of
 from smsq.scripts import boot_time
 from tasks import identity
+from tasks.slots import own_share
 from worker.delivery import LaneMessage, LaneTag, QoS
 from worker.lifecycle import pulse, stopping
 
@@ -44,6 +45,14 @@ _PAUSE = 1.0
 #: The part of the window that must be free before a busy worker takes again: many ids a round trip, not one.
 _SHARE = 16
 _BELL = keys.bell("")
+#: Seconds until the next take after one that mostly met jobs that had ended: Redis has time for others in between.
+_SOON = 0.01
+
+
+def _lane_of_bell(answer: Any) -> Lane | None:  # noqa: ANN401 - a Redis reply
+    """Returns whose bell rang; None after a time-out."""
+    rang = bytes_to_str(answer[0]).removeprefix(_BELL) if answer else ""
+    return next((lane for lane in LANES if lane == rang), None)
 
 
 class Channel(redis.Channel):
@@ -89,37 +98,49 @@ class Channel(redis.Channel):
         return super()._basic_cancel(consumer_tag)
 
     def refill(self) -> None:
-        """Takes again when the last take left ids behind and the window has room for a good many."""
-        if not (self._left and self._deliver_to and self._roomy()):
+        """Takes again when the last take left ids behind and there is room for a good many."""
+        if not (self._left and self._deliver_to and (self._roomy() or self._roomy_for(self._left))):
             return
         if time.monotonic() >= self._not_before:
-            self._take(self.qos.room())
+            self._take(self._left)
         elif self._held_back:
             pulse.beat()
 
     def _roomy(self) -> bool:
-        return bool(self.qos.room() * _SHARE >= self.qos.prefetch_count)
+        return bool(self.qos.room() * _SHARE >= self.qos.window)
+
+    def _roomy_for(self, lane: Lane) -> bool:
+        return bool(self.qos.own_room(lane) * 2 >= own_share(self.qos.window))
 
     def _bells(self) -> list[str]:
         """The bells to listen to.
 
-        A lane with ids left needs none: `refill` takes them. With little room only a higher lane's job is worth a take
-        of its own; it will be called before those that wait here for a slot.
+        A lane with ids left needs none: `refill` takes them. With little room only a job is worth a take of its own
+        that will be called before those that wait here for a slot: of the highest lane, or of one with room of its own.
         """
         lanes = self._lanes()
         if self._left:
             lanes = [lane for lane in lanes if LANES.index(lane) < LANES.index(self._left)]
         elif not self._roomy():
-            lanes = lanes[:1]
+            lanes = [lane for lane in lanes if lane == lanes[0] or self._roomy_for(lane)]
+        if self.qos.room() <= 0:
+            lanes = [lane for lane in lanes if self.qos.own_room(lane) > 0]
         return [keys.bell(lane) for lane in lanes]
 
     def _lanes(self) -> list[Lane]:
         return [lane for lane in LANES if lane in self._deliver_to]
 
-    def _take(self, room: int) -> None:
-        """Takes ids for the room that there is and delivers them. An error of Redis costs a second, nothing else."""
-        lanes = self._lanes()
-        if room <= 0 or not lanes or stopping.is_set():
+    def _take(self, wanted: Lane | None = None) -> None:
+        """Takes ids for the room that there is and delivers them. An error of Redis costs a second, nothing else.
+
+        Args:
+            wanted: The lane that is known to have ids, for which room is found beside a full window. None: any lane.
+        """
+        lanes, room = self._lanes(), self.qos.room()
+        if room <= 0:
+            lanes = [lane for lane in lanes if wanted in (None, lane) and self.qos.own_room(lane) > 0][:1]
+            room = self.qos.own_room(lanes[0]) if lanes else 0
+        if not lanes or stopping.is_set():
             return
         settings = self._settings
         call = ledger.take(
@@ -141,10 +162,11 @@ class Channel(redis.Channel):
             return
         pulse.beat()
         self._not_before, self._held_back = 0.0, False
-        # Taken by priority: lanes above the last id's are exhausted.
-        self._left = (taken.jobs[-1].lane if taken.jobs else lanes[0]) if taken.left else None
+        self._note_left(lanes, taken.left)
         if taken.come_back is not None:
             self._hold_back(taken.come_back / 1000)
+        elif taken.left and len(taken.jobs) < room and (hub := get_event_loop()):
+            hub.call_later(_SOON, self.refill)  # jobs that had ended were in the way, or the pace; go on without a bell
         now = boot_time()
         for job_id, lane, moment in taken.jobs:
             message = LaneMessage(self, job_id, lane, LaneTag(f"{job_id}.{next(self._tags)}"))
@@ -152,6 +174,15 @@ class Channel(redis.Channel):
                 message.headers[MOMENT] = now + moment / 1000
             self.qos.append(message, message.delivery_tag)
             self._deliver_to[lane](message)
+
+    def _note_left(self, lanes: list[Lane], left: Lane | None) -> None:
+        """Notes on which lane ids are left, after a take from some lanes; of the others nothing new is known."""
+        others = [lane for lane in self._lanes() if lane not in lanes]
+        if others and self._left and left is None:
+            left = self._left if self._left in others else others[-1]
+        elif others and self._left and left:
+            left = min(left, self._left, key=LANES.index)
+        self._left = left
 
     def _hold_back(self, seconds: float) -> None:
         """Takes nothing, and listens to no bell, until something may pass; a gate may open earlier than it said."""
@@ -174,6 +205,8 @@ class Channel(redis.Channel):
         queues = [queue for queue in self._queue_cycle.consume(len(self.active_queues)) if not lane_of(queue)]
         bells = self._bells()
         own = [self._q_for_pri(queue, step) for step in self.priority_steps for queue in queues]
+        if self.qos.room() <= 0:
+            own = []
         if (not bells and not own) or time.monotonic() < self._wait_from:
             return
         self._in_poll = self.client.connection
@@ -201,7 +234,7 @@ class Channel(redis.Channel):
             self.connection._deliver(loads(bytes_to_str(answer[1])), queue)  # noqa: SLF001 - kombu's own way in
             return True
         if self._deliver_to:
-            self._take(self.qos.room())
+            self._take(_lane_of_bell(answer))
         if answer:
             return True
         raise redis.Empty

@@ -36,8 +36,8 @@ class Taken(NamedTuple):
     """Ids taken off the lanes, in the order of their priority."""
 
     jobs: list[TakenJob]
-    left: bool
-    """Whether ids are left on these lanes."""
+    left: Lane | None
+    """The first of these lanes on which ids are left."""
     come_back: int | None
     """Milliseconds until a pause, a gate or the pace lets anything pass; None if nothing holds it back."""
 
@@ -70,7 +70,8 @@ def take(
             TakenJob(text(each), cast("Lane", text(lane)), moment)
             for each, lane, moment in zip(rest, rest, rest, strict=True)
         ]
-        return Taken(jobs, answer[0] == 1, answer[1] if answer[1] >= 0 else None)
+        left = lanes[answer[0] - 1] if answer[0] else None
+        return Taken(jobs, left, answer[1] if answer[1] >= 0 else None)
 
     return Call(script("take"), [count, reservation, LOOK_AGAIN, retention, worker, interval, lease, *lanes], parse)
 

@@ -4,21 +4,26 @@
 --
 -- Nothing is taken while the gateway fails, the worker's account is refused or the pace is used up, but for one probe
 -- at a time; a lane that operators paused is passed over. Under a rate each id comes with the moment of its call.
--- Batches of a lane share it: each has its turn in the ring. A cancelled batch's jobs end here, many at a time.
+-- Higher lanes come first, but no lane waits for ever: of ten ids that pass a lane by, an eleventh is its own.
+-- Batches of a lane share it: each has its turn in the ring. A batch's jobs that were cancelled with it or have expired
+-- end here, many at a time and so many in a call; nobody is handed their ids.
 -- An id whose job isn't `queued`, or that `due` has already, is dropped and nothing moves (rule 2). Ids of jobs that
--- were cancelled or have expired are handed out without a reservation: `begin` says so, and Celery hears of it.
+-- were cancelled one by one, and of jobs without a batch that have expired, are handed out without a reservation: `begin`
+-- says so, and Celery hears of it.
 --
 -- ARGV  n, reservation (ms), look again (ms), retention (ms), worker, interval of the rate (ms, 0: no limit), lease
 --       (ms), lane...
--- Returns {1 if ids are left on these lanes else 0, ms after which to come back (-1: nothing holds it back), id, lane,
+-- Returns {which of these lanes is the first with ids left (0: none), ms after which to come back (-1: nothing holds it back), id, lane,
 --          ms until its call, ...}
 -- Keeps rule 1: an id leaves its lane and enters `due` in the same call.
 local want, reservation, again, retention, worker, interval, lease = unpack(ARGV, 1, 7)
 want, reservation, again, retention = tonumber(want), tonumber(reservation), tonumber(again), tonumber(retention)
 interval, lease = tonumber(interval), tonumber(lease)
 local now = NOW
-local answer, left, back = {0, -1}, false, -1
-local taken = 0
+local answer, left, back = {0, -1}, 0, -1
+local taken, ends = 0, 0
+local ENDS = 500    -- jobs that end in one call, at most: some milliseconds
+local PASSED = 10   -- ids of higher lanes after which a lower one has a turn
 
 local function drop(why) tally('dropped_' .. why) end
 
@@ -38,18 +43,54 @@ local function take(id, lane, cancelled)
   elseif why then
     drop(why)
   elseif job.state == 'cancelled' or job.state == 'expired' then
-    hand_out(id, lane)
+    if cancelled then ends = ends + 1 else hand_out(id, lane) end
   elseif job.state ~= 'queued' or redis.call('ZSCORE', DUE, id) then
     drop('stale')
   else
-    local how = cancelled and ended(job, now)   -- asked of the job: a stray id isn't of the batch whose list it is on
+    local how = job.batch ~= '' and ended(job, now)   -- asked of the job: a stray id isn't of the batch whose list it is on
     if how then
       end_uncalled(job, how, now, retention)
+      ends = ends + 1
     else
       schedule(id, now + reservation)
       hand_out(id, lane)
     end
   end
+end
+
+-- Takes the share of the batch whose turn it is. One whose jobs have ended is gone through, up to a job that hasn't.
+local over = {}
+local function take_turn(lane, upto)
+  local batch = redis.call('LPOP', ours('smsq:lane:' .. lane, 'list'))
+  if not batch then
+    take_turns(lane, 1000)   -- those that a foreign hand left without ids
+    return false
+  end
+  local cancelled = stopped(batch)
+  local share = math.ceil((upto - taken) / (redis.call('LLEN', 'smsq:lane:' .. lane) + 1))
+  local waiting = ours('smsq:lane:' .. lane .. ':' .. batch, 'list')
+  local before, gone = taken, 0
+  if cancelled or over[batch] then
+    for _, id in ipairs(redis.call('LRANGE', waiting, 0, math.max(share, ENDS - ends) - 1)) do
+      if taken - before == share then break end
+      take(id, lane, cancelled)
+      gone = gone + 1
+    end
+    redis.call('LPOP', waiting, gone)
+  else
+    local ids = redis.call('LPOP', waiting, share) or {}
+    for _, id in ipairs(ids) do take(id, lane) end
+    gone = #ids
+  end
+  over[batch] = taken == before
+  if redis.call('EXISTS', waiting) == 1 then redis.call('RPUSH', 'smsq:lane:' .. lane, batch) end
+  if gone > 0 then take_turns(lane, gone) end
+  return ends < ENDS
+end
+
+local function take_from(lane, upto)
+  local rounds = 0
+  while taken < upto and rounds < 50 and take_turn(lane, upto) do rounds = rounds + 1 end
 end
 
 -- The gates that are closed, and until when nothing passes; a probe passes all of them.
@@ -71,30 +112,38 @@ if want > 0 then
   want = room
 end
 
+-- What higher lanes leave to each that they have passed by; what it doesn't use is theirs.
+local open, passed, owed, reserved = {}, {}, {}, 0
 for l = 8, #ARGV do
   local lane = ARGV[l]
-  local rounds = 0
-  local open = not paused(lane)
   ours('smsq:bell:' .. lane, 'list')   -- or nobody could wait for it
-  while open and taken < want and rounds < 50 do
-    rounds = rounds + 1
-    local batch = redis.call('LPOP', ours('smsq:lane:' .. lane, 'list'))
-    if not batch then
-      take_turns(lane, 1000)   -- those that a foreign hand left without ids
-      break
-    end
-    local cancelled = stopped(batch)
-    local share = cancelled and 500 or math.ceil((want - taken) / (redis.call('LLEN', 'smsq:lane:' .. lane) + 1))
-    local waiting = ours('smsq:lane:' .. lane .. ':' .. batch, 'list')
-    local ids = redis.call('LPOP', waiting, share) or {}
-    if redis.call('EXISTS', waiting) == 1 then redis.call('RPUSH', 'smsq:lane:' .. lane, batch) end
-    if #ids > 0 then take_turns(lane, #ids) end
-    for _, id in ipairs(ids) do take(id, lane, cancelled) end
+  open[lane], passed[lane], owed[lane] = not paused(lane), 0, 0
+  if l > 8 and want > 0 and open[lane] and redis.call('EXISTS', 'smsq:lane:' .. lane) == 1 then
+    passed[lane] = tonumber(redis.call('HGET', ours('smsq:passed', 'hash'), lane) or 0) or 0
+    owed[lane] = math.min(math.floor(passed[lane] / PASSED), math.ceil(want / 2))
+    reserved = reserved + owed[lane]
   end
-  if open and redis.call('EXISTS', 'smsq:lane:' .. lane) == 1 then
-    left = true
+end
+local got = {}
+for turn = 1, 2 do
+  for l = 8, #ARGV do
+    local lane, before = ARGV[l], taken
+    if turn == 1 then reserved = reserved - owed[lane] end
+    if open[lane] then take_from(lane, want - reserved) end
+    got[lane] = (got[lane] or 0) + taken - before
+  end
+end
+local above = 0
+for l = 8, #ARGV do
+  local lane = ARGV[l]
+  local waits = open[lane] and redis.call('EXISTS', 'smsq:lane:' .. lane) == 1
+  if waits then
+    if left == 0 then left = l - 7 end
     ring(lane)
   end
+  local now_passed = waits and l > 8 and math.max(0, passed[lane] + above - PASSED * got[lane]) or 0
+  if now_passed ~= passed[lane] then redis.call('HSET', ours('smsq:passed', 'hash'), lane, now_passed) end
+  above = above + got[lane]
 end
 
 for i = 1, taken do answer[2 + 3 * i] = math.max(0, math.ceil(first + (i - 1) * spacing - now)) end
@@ -104,5 +153,5 @@ end
 for _, key in ipairs(probed) do
   if taken > 0 then redis.call('HSET', key, 'permit', answer[3], 'probe_at', now + lease) end
 end
-answer[1], answer[2] = left and 1 or 0, back > 0 and math.ceil(back) or -1
+answer[1], answer[2] = left, back > 0 and math.ceil(back) or -1
 return answer

@@ -95,7 +95,7 @@ class LedgerSteps(Agreement):
             if job.final:
                 assert job.state in (State.EXPIRED, State.CANCELLED)
             else:
-                assert self.model.end(job) is not State.CANCELLED or job_id in self.strays
+                assert not job.batch or self.model.end(job) is None, "it ends without anyone being handed its id"
                 self.model.reserve(job_id)
         ids = [job.id for job in taken.jobs]
         if ids:
@@ -106,11 +106,11 @@ class LedgerSteps(Agreement):
         reserved = [job_id for job_id in ids if not self.model.jobs[job_id].final and job_id not in self.strays]
         assert len(reserved) <= room
         self._check_order(before, ids)
-        assert taken.left == any(after.ring(lane) for lane in open_lanes)
-        for number, lane in enumerate(open_lanes):
-            later = {job.lane for job in taken.jobs} & set(open_lanes[number + 1 :])
-            if len(ids) < room or later:
-                assert not [job.id for job in self.model.jobs.values() if job.on_lane and job.lane == lane]
+        assert taken.left == next((lane for lane in open_lanes if after.ring(lane)), None)
+        if len(ids) < room:
+            assert not [job.id for job in self.model.jobs.values() if job.on_lane and job.lane in open_lanes]
+        waited, waits = ([lane for lane in open_lanes if look.ring(lane)] for look in (before, after))
+        self.model.passed.check(room, lanes, waited, waits, [job.lane for job in taken.jobs])
         self.hints[worker] += ids
 
     def _met_on_lanes(self, after: Snapshot, lanes: list[Lane]) -> None:

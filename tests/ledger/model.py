@@ -20,6 +20,7 @@ from tests.ledger.entries import (
     Entry,
 )  # fmt: skip
 from tests.ledger.gates_model import Gates
+from tests.ledger.turns_model import Turns
 
 
 @dataclass
@@ -44,6 +45,7 @@ class Model(Gates):
     keys: dict[str, Entry] = field(default_factory=dict)
     owners: dict[int, str] = field(default_factory=dict)
     written: dict[int, int] = field(default_factory=dict)
+    passed: Turns = field(default_factory=Turns)
 
     # -- looking
 

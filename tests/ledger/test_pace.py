@@ -23,7 +23,7 @@ def test_each_id_comes_with_a_moment_of_its_own(act: Actor) -> None:
     taken = act.run(act.take_call(10, interval=40))
     assert [job.id for job in taken.jobs] == ids[:3]
     assert [job.moment for job in taken.jobs] == [0, 40, 80]
-    assert taken.left
+    assert taken.left == "normal"
     again = act.run(act.take_call(10, interval=40))
     assert len(again.jobs) <= 1
     assert again.jobs or again.come_back

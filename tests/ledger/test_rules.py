@@ -145,7 +145,7 @@ def test_rule_5_a_paused_lanes_job_goes_back_in_the_same_call(act: Actor, what: 
     taken = act.look()
     assert taken.lists[keys.waiting("normal", "")] == [first, second]
     assert first not in taken.due
-    assert act.run(act.take_call(lanes=["normal"])) == ledger.Taken([], False, None)
+    assert act.run(act.take_call(lanes=["normal"])) == ledger.Taken([], None, None)
     act.client.delete(keys.PAUSE)
     assert act.take(lanes=["normal"]) == [first, second]
     assert act.begin(first).word == "begun"

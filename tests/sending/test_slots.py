@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from smsq.lanes import Lane
+from smsq.lanes import LANES, Lane
 from tasks.batching import Batcher
 from tasks.slots import Slots
 
@@ -20,19 +20,49 @@ def test_higher_lanes_are_served_first() -> None:
     """F44: of those who wait for a slot the urgent one gets it, however late it came."""
 
     async def story() -> list[str]:
-        slots, order = Slots(1), []
+        slots, order = Slots(10), []
 
         async def job(name: str, lane: Lane) -> None:
             assert await slots.acquire(lane)
             order.append(name)
             await _turns()
-            slots.release()
+            slots.release(lane)
 
-        jobs = [job("first", "bulk"), job("bulk", "bulk"), job("normal", "normal"), job("urgent", "urgent")]
-        await asyncio.gather(*jobs)
+        shared: list[Lane] = ["bulk"] * 10
+        for lane in [*shared, *LANES[:2]]:  # all that is shared, and what is theirs alone
+            assert await slots.acquire(lane)
+        jobs = [job("bulk", "bulk"), job("normal", "normal"), job("urgent", "urgent")]
+        waiting = asyncio.gather(*jobs)
+        await _turns()
+        assert order == []
+        for _ in range(3):
+            slots.release("bulk")
+        await waiting
         return order
 
-    assert asyncio.run(story()) == ["first", "urgent", "normal", "bulk"]
+    assert asyncio.run(story()) == ["urgent", "normal", "bulk"]
+
+
+@pytest.mark.parametrize("limit", [1, 5, 100])
+@pytest.mark.parametrize("hanging", LANES)
+def test_no_lanes_calls_keep_anothers_waiting(limit: int, hanging: Lane) -> None:
+    """A lane whose calls hang fills what is shared, and no more; each other one still has a tenth, or one at least."""
+
+    async def fill(slots: Slots, lane: Lane) -> int:
+        before = slots.used
+        waiting = [asyncio.create_task(slots.acquire(lane)) for _ in range(2 * limit)]
+        await _turns()
+        for each in waiting:
+            each.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        return slots.used - before
+
+    async def story() -> dict[Lane, int]:
+        slots = Slots(limit)
+        return {lane: await fill(slots, lane) for lane in sorted(LANES, key=lambda lane: lane != hanging)}
+
+    own = max(1, limit // 10)
+    assert asyncio.run(story()) == {lane: limit if lane == hanging else own for lane in LANES}
 
 
 def test_never_more_than_the_limit_and_a_new_limit_counts_at_once() -> None:
@@ -45,7 +75,7 @@ def test_never_more_than_the_limit_and_a_new_limit_counts_at_once() -> None:
             assert await slots.acquire("normal")
             await _turns()
             used.append(slots.used)
-            slots.release()
+            slots.release("normal")
 
         jobs = [asyncio.create_task(job()) for _ in range(20)]
         await asyncio.sleep(0)
@@ -68,7 +98,7 @@ def test_closing_sends_everyone_home() -> None:
     async def story() -> list[bool]:
         slots = Slots(1)
         assert await slots.acquire("normal")
-        waiting = [asyncio.create_task(slots.acquire("urgent")) for _ in range(3)]
+        waiting = [asyncio.create_task(slots.acquire("normal")) for _ in range(3)]
         await asyncio.sleep(0)
         slots.close()
         return [*(await asyncio.gather(*waiting)), await slots.acquire("urgent")]
