@@ -137,6 +137,7 @@ _SIGNS = (
     ("oom command not allowed", "its memory is full"),
     ("max number of clients", "it has reached its number of clients"),
     ("can not run script on cluster", "it is a cluster, which is not supported"),
+    ("acl failure in script", "access refused: check the user name, the password and the ACL"),
     ("misconf", "it can't write its snapshot and refuses writes (MISCONF)"),
     ("name or service not known", "the host name can't be resolved"),
     ("name resolution", "the host name can't be resolved"),
