@@ -10,7 +10,7 @@ from sphinx.util.docutils import SphinxDirective
 
 from smsq.cli import _parser
 
-_WIDTH = "96"
+_WIDTH = "86"
 
 
 def commands() -> dict[str, str]:
