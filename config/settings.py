@@ -107,6 +107,12 @@ class WorkerSettings(Settings):
     shutdown_grace: float = Field(
         default=30.0, ge=1, le=600, description="Seconds a stopping worker gives the calls that are out"
     )
+    metrics_host: str = Field(
+        default="127.0.0.1", min_length=1, description="Address of a worker's `/metrics`, `/healthz` and `/readyz`"
+    )
+    metrics_port: int | None = Field(
+        default=None, ge=1, le=65_535, description="Their port, one for each worker of a machine; none: no such pages"
+    )
     allow_eviction: bool = Field(
         default=False, description="Start although Redis may evict keys when its memory is full, and so lose jobs"
     )

@@ -28,6 +28,7 @@ from tasks.runtime import stop_calls
 from worker.announce import Announcer
 from worker.dispatcher import Dispatcher
 from worker.lifecycle import impatience, pulse, stopping
+from worker.metrics_server import Pages
 from worker.pool import TaskPool
 from worker.refusals import EXIT_USAGE, honour_pool_option, refuse
 
@@ -97,6 +98,7 @@ class Life(bootsteps.StartStopStep):
         self._started = int(time.time())
         identity.call_it(parent.hostname)
         self._dispatcher = Dispatcher(settings, self._state, Announcer(parent))
+        self._pages = Pages(settings, self._state)
 
     def _state(self) -> dict[str, Any]:
         """What the worker says of itself with each heartbeat."""
@@ -126,6 +128,7 @@ class Life(bootsteps.StartStopStep):
         """Starts the dispatcher."""
         stopping.clear()
         sys.setswitchinterval(0.001)  # the main thread and the loop's: at 5 ms they starve each other
+        self._pages.start()
         self._dispatcher.start()
 
     def close(self, parent: Any) -> None:  # noqa: ANN401, ARG002
@@ -137,6 +140,7 @@ class Life(bootsteps.StartStopStep):
         """Stops the dispatcher."""
         stopping.set()
         self._dispatcher.stop()
+        self._pages.stop()
 
     def terminate(self, parent: Any) -> None:  # noqa: ANN401
         """The same when the stop is a cold one."""

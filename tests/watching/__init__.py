@@ -1,0 +1,1 @@
+"""What monitoring sees of a worker."""

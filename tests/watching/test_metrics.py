@@ -1,0 +1,127 @@
+"""`/metrics`, `/healthz` and `/readyz` of real workers."""
+
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from smsq import Sms, SmsQueue
+from smsq.operate import Operator
+from smsq.settings import Settings
+from tests.sending.conftest import StartWorker, standing
+from tests.support.sandbox import Sandbox
+from tests.support.server import Server, free_port
+from tests.support.waiting import wait_until
+from tests.support.worker import KEY, ROOT, Worker, environment
+
+__all__ = ["standing"]
+
+RECIPIENT, NO_ROUTE, TEXT = "77010000001", "77000006010", "Secret code: 4711"
+
+JOBS = "smsq_jobs_total"
+
+Scrape = dict[tuple[str, str], float]
+
+
+class Watched(NamedTuple):
+    """A worker and where its pages are."""
+
+    worker: Worker
+    port: int
+
+    def get(self, page: str) -> tuple[int, str]:
+        """Returns a page's status and body; 0 if nobody answers."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{page}", timeout=20) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+        except OSError:
+            return 0, ""
+
+    def scrape(self) -> Scrape:
+        """Returns the value of each sample, by its name and its label's value."""
+        status, text = self.get("/metrics")
+        assert status == 200
+        families = text_string_to_metric_families(text)
+        return {(s.name, "".join(s.labels.values())): s.value for family in families for s in family.samples}
+
+
+def outcomes(after: Scrape, before: Scrape) -> dict[str, int]:
+    """Returns what jobs came to between two scrapes."""
+    counts = {label: int(value - before[name, label]) for (name, label), value in after.items() if name == JOBS}
+    return {outcome: number for outcome, number in counts.items() if number}
+
+
+@pytest.fixture(scope="module", params=[(), ("-P", "prefork", "-c", "2")], ids=["our pool", "prefork"])
+def watched(request: pytest.FixtureRequest, standing: StartWorker) -> Iterator[Watched]:
+    """A worker of each kind of pool, with its pages."""
+    port = free_port()
+    worker = standing(*request.param, SMSQ_METRICS_PORT=str(port))
+    yield Watched(worker, port)
+    worker.kill()
+
+
+def test_it_shows_what_waits_and_what_became_of_jobs(watched: Watched, shared_server: Server) -> None:
+    """Outcomes by kind, durations, lanes with what waits on them and for how long, pauses; and nothing personal."""
+    before = watched.scrape()
+    queue, operator = SmsQueue(shared_server.url), Operator(Settings.load(redis_url=shared_server.url))
+    sent, failed = (queue.enqueue(Sms(recipient=number, text=TEXT)) for number in (RECIPIENT, NO_ROUTE))
+    assert all(queue.wait(job.id, timeout=30) for job in (sent, failed))
+    operator.pause("bulk", "wrong price")
+    waits = [queue.enqueue(Sms(recipient=RECIPIENT, text=TEXT), lane="bulk") for _ in range(3)]
+    try:
+        wait_until(
+            lambda: {"sent", "failed"} <= outcomes(watched.scrape(), before).keys(), what="both outcomes are counted"
+        )
+        after = watched.scrape()
+    finally:
+        for job in waits:
+            queue.cancel(job.id)
+        operator.resume("bulk")
+        queue.close()
+    assert outcomes(after, before) == {"sent": 1, "failed": 1}
+    assert after["smsq_job_duration_seconds_count", ""] == 1
+    assert after["smsq_job_duration_seconds_sum", ""] > 0
+    assert (after["smsq_lane_jobs", "bulk"], after["smsq_lane_jobs", "urgent"]) == (3, 0)
+    assert after["smsq_lane_oldest_seconds", "bulk"] > 0
+    assert (after["smsq_lane_paused", "bulk"], after["smsq_lane_paused", "urgent"]) == (1, 0)
+    assert (after["smsq_failed_jobs", ""], after["smsq_redis_up", ""]) == (before["smsq_failed_jobs", ""] + 1, 1)
+    assert after["smsq_worker_slots", ""] >= 2
+    assert not [word for word in (RECIPIENT, NO_ROUTE, "Secret", KEY) if word in watched.get("/metrics")[1]]
+
+
+def test_it_is_well_and_ready(watched: Watched) -> None:
+    """Both pages answer 200 while the worker consumes; another page 404."""
+    assert watched.get("/healthz") == (200, "ok\n")
+    wait_until(lambda: watched.get("/readyz") == (200, "ok\n"), what="its first heartbeat is in the ledger")
+    assert watched.get("/")[0] == 404
+
+
+def test_a_taken_port_is_said_at_start(watched: Watched, shared_server: Server, shared_sandbox: Sandbox) -> None:
+    """A second worker with the same port ends with exit code 2, and a line that names the setting; no traceback."""
+    env = environment(shared_server.url, shared_sandbox.url, SMSQ_METRICS_PORT=str(watched.port))
+    command = [sys.executable, "-m", "celery", "-A", "worker", "worker", "-n", "second@%h"]
+    ended = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 2
+    assert f"SMSQ_METRICS_PORT: can't listen on 127.0.0.1:{watched.port}" in ended.stderr
+    assert "Traceback" not in ended.stderr + ended.stdout
+
+
+def test_without_redis_it_lives_but_is_not_ready(
+    own_server: Callable[..., Server], sandbox: Sandbox, worker: Callable[..., Worker]
+) -> None:
+    """While Redis is away the worker's own numbers stay, and a restart of it would help nobody."""
+    server, port = own_server(), free_port()
+    each = Watched(worker(SMSQ_REDIS_URL=server.url, SMSQ_METRICS_PORT=str(port)), port)
+    wait_until(lambda: each.get("/readyz")[0] == 200, what="it is ready")
+    server.kill()
+    assert each.get("/readyz") == (503, "Redis can't be reached\n")
+    assert each.get("/healthz")[0] == 200
+    assert each.scrape()["smsq_redis_up", ""] == 0
