@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from smsq.states import TRANSITIONS
 from tests.cli.stand_in import StandIn
 from tests.docs.blocks import DOCS, Reader, blocks, pages, path_of_venv, read, runs
 from tests.support.sandbox import ROOT, Sandbox
-from tests.support.server import Server
+from tests.support.server import Server, free_port
 from tests.support.worker import Worker, environment
 
 #: Pages of measurements and records: what they run takes minutes (`make soak`), so they are only read.
@@ -31,7 +32,11 @@ def site(
         client.flushall()
     shared_sandbox.post("/sandbox/reset")
     _leave_to_operators(shared_server.url)
-    env = environment(shared_server.url, shared_sandbox.url) | {"PATH": path_of_venv(), "CHECKOUT": str(ROOT)}
+    env = environment(shared_server.url, shared_sandbox.url) | {
+        "PATH": path_of_venv(),
+        "CHECKOUT": str(ROOT),
+        "SMSQ_METRICS_PORT": str(free_port()),
+    }
     worker = Worker(tmp_path_factory.mktemp("worker") / "log", env).wait_ready()
     yield env
     worker.kill()
@@ -62,6 +67,16 @@ def test_what_a_page_says_works(
     reader = Reader(tmp_path, site)
     for block in runs(page):
         reader.run(block)
+
+
+def test_the_table_of_metrics_is_what_a_worker_shows(site: dict[str, str]) -> None:
+    """Each metric of ours is there once, with the words of its HELP; and expressions name no other."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{site['SMSQ_METRICS_PORT']}/metrics", timeout=10) as answer:
+        shown = re.findall(r"^# HELP (smsq_\w+) (.*)$", answer.read().decode(), re.MULTILINE)
+    page = (DOCS / "how-to" / "read-the-metrics.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\| `(smsq_\w+)` \| (?:worker|ledger) \| (.*) \|$", page, re.MULTILINE) == shown
+    used = {each.removesuffix("_bucket") for each in re.findall(r"\bsmsq_\w+", page)}
+    assert used == {name for name, _ in shown}
 
 
 def test_blocks_that_are_not_run_can_be_read() -> None:
