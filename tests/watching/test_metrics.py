@@ -1,5 +1,7 @@
 """`/metrics`, `/healthz` and `/readyz` of real workers."""
 
+import json
+import re
 import subprocess
 import sys
 import urllib.error
@@ -8,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import pytest
+import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from smsq import Sms, SmsQueue
@@ -23,6 +26,7 @@ __all__ = ["standing"]
 
 RECIPIENT, NO_ROUTE, TEXT = "77010000001", "77000006010", "Secret code: 4711"
 
+MONITORING = ROOT / "deploy" / "monitoring"
 JOBS = "smsq_jobs_total"
 
 Scrape = dict[tuple[str, str], float]
@@ -95,6 +99,38 @@ def test_it_shows_what_waits_and_what_became_of_jobs(watched: Watched, shared_se
     assert (after["smsq_failed_jobs", ""], after["smsq_redis_up", ""]) == (before["smsq_failed_jobs", ""] + 1, 1)
     assert after["smsq_worker_slots", ""] >= 2
     assert not [word for word in (RECIPIENT, NO_ROUTE, "Secret", KEY) if word in watched.get("/metrics")[1]]
+
+
+def expressions() -> list[str]:
+    """Returns each PromQL expression of the alert rules and of the dashboard."""
+    rules = yaml.safe_load((MONITORING / "alerts.yml").read_text(encoding="utf-8"))
+    dashboard = json.loads((MONITORING / "grafana/dashboards/smsq.json").read_text(encoding="utf-8"))
+    return [
+        *(rule["expr"] for group in rules["groups"] for rule in group["rules"]),
+        *(target["expr"] for panel in dashboard["panels"] for target in panel["targets"]),
+    ]
+
+
+def test_rules_and_dashboard_ask_for_what_is_there(watched: Watched) -> None:
+    """Each metric, with the labels it is chosen or grouped by, is in a worker's scrape; and each of ours is used."""
+    families = list(text_string_to_metric_families(watched.get("/metrics")[1]))
+    labels: dict[str, dict[str, set[str]]] = {}
+    for sample in (sample for family in families for sample in family.samples):
+        values = labels.setdefault(sample.name, {})
+        for label, value in sample.labels.items():
+            values.setdefault(label, set()).add(value)
+    asked = set()
+    for expression in expressions():
+        grouped = set(",".join(re.findall(r"by \(([\w, ]+)\)", expression)).replace(" ", "").split(",")) - {""}
+        for name, matchers in re.findall(r"\b((?:smsq|process)_\w+)(?:\{(.*?)\})?", expression):
+            asked.add(name)
+            assert name in labels, expression
+            assert grouped <= labels[name].keys(), expression
+            for label, values in re.findall(r'(\w+)=~?"(.*?)"', matchers):
+                assert set(values.split("|")) <= labels[name][label], expression
+    ours = {family.name for family in families if family.name.startswith("smsq_")}
+    # What a worker has in hand says something only beside its slots, to who looks at that one.
+    assert ours - {re.sub("_(total|bucket)$", "", name) for name in asked} == {"smsq_worker_reserved"}
 
 
 def test_it_is_well_and_ready(watched: Watched) -> None:
