@@ -1,7 +1,8 @@
 """The command `smsq`: reads arguments, runs one command, and turns what it raises into lines and an exit code.
 
-The commands are in `smsq.cli_send`, `smsq.cli_operate`, `smsq.cli_top` and `smsq.cli_doctor`, each a function that
-takes the parsed arguments and returns its exit code. Results and errors are printed as `smsq.cli_output` says.
+The commands are in `smsq.cli_send`, `smsq.cli_operate`, `smsq.cli_forget`, `smsq.cli_top` and `smsq.cli_doctor`, each a
+function that takes the parsed arguments and returns its exit code. Results and errors are printed as `smsq.cli_output`
+says.
 """
 
 import argparse
@@ -10,7 +11,7 @@ from collections.abc import Sequence
 from importlib import metadata
 from typing import Final
 
-from smsq import cli_doctor, cli_operate, cli_send, cli_top
+from smsq import cli_doctor, cli_forget, cli_operate, cli_send, cli_top
 from smsq.cli_arguments import Parser, UsageError
 from smsq.cli_output import (
     Exit,
@@ -110,7 +111,7 @@ def _parser() -> Parser:
             name, parents=[every], help=purpose, description=f"{purpose}.", epilog=_CODES, allow_abbrev=False
         )
 
-    for each in (cli_send, cli_operate, cli_top, cli_doctor):
+    for each in (cli_send, cli_operate, cli_forget, cli_top, cli_doctor):
         each.add(command)
     return parser
 

@@ -10,7 +10,7 @@ from smsq import ledger
 from smsq.connection import SyncRunner
 from smsq.job import Job
 from smsq.lanes import Lane
-from smsq.ledger import EndedState, Marked, Pause, RetryWord
+from smsq.ledger import EndedState, Erased, Marked, Pause, RetryWord
 from smsq.overview import Overview
 from smsq.queue import DEADLINE
 from smsq.settings import Settings
@@ -19,6 +19,8 @@ from smsq.timeline import Event, events_of, waits_for
 #: Jobs that one script reads, and that one changes: a millisecond or two of Redis's time.
 _PAGE: Final = 500
 _CHANGED: Final = 100
+#: Keys that a step of erasing looks at: Redis is held for a few milliseconds.
+_LOOKED_AT: Final = 500
 #: The campaign status of what a person has found at the gateway: let pass, or it would not have been sent.
 _PASSED: Final = 2
 
@@ -142,6 +144,29 @@ class Operator:
     def forget(self, name: str) -> bool:
         """Forgets what was put aside, with a record that can't be used; returns whether it was aside."""
         return self._runner.run(ledger.forget(name, retention=self._settings.retention_ms), DEADLINE)
+
+    def erase(self, recipient: str, *, cancel_waiting: bool = False) -> Erased:
+        """Erases a person: jobs of the number that have ended lose it, and their text. Looks at every job there is.
+
+        What is enqueued meanwhile may be missed. An answer that is lost on its way costs its step's counts and nothing
+        else.
+
+        Args:
+            recipient: The number in the gateway's form (`smsq.recipient.canonical_recipient`).
+            cancel_waiting: Whether jobs that wait are cancelled, to be erased as well.
+
+        Returns:
+            How many jobs were erased, and how many were left.
+        """
+        cursor, total = "0", Erased()
+        while True:
+            call = ledger.erase(
+                cursor, _LOOKED_AT, recipient, cancel_waiting=cancel_waiting, retention=self._settings.retention_ms
+            )
+            cursor, erased = self._runner.run(call, DEADLINE)
+            total = total.plus(erased)
+            if cursor == "0":
+                return total
 
     def close(self) -> None:
         """Closes its connections."""

@@ -12,6 +12,7 @@ their answers too. Nothing else reads or writes the ledger's keys.
 
 from smsq.ledger.asking import Look, Looked, Policy, Question, Swept, Told, answer, hear, sweep, take_due
 from smsq.ledger.checking import health
+from smsq.ledger.erasing import Erased, EraseStep, erase
 from smsq.ledger.holding import (
     BEGIN_WORDS,
     SETTLE_WORDS,
@@ -81,6 +82,8 @@ __all__ = [
     "Conflict",
     "EndedPage",
     "EndedState",
+    "EraseStep",
+    "Erased",
     "Heard",
     "Look",
     "Looked",
@@ -110,6 +113,7 @@ __all__ = [
     "cancel_batch",
     "ended",
     "enqueue",
+    "erase",
     "forget",
     "health",
     "hear",
