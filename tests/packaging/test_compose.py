@@ -220,12 +220,21 @@ def test_flower_gets_no_key() -> None:
     assert [name for name in services if KEY in services[name]["environment"].values()] == ["worker"]
 
 
-def test_only_flower_is_published_and_on_loopback() -> None:
-    """No port but Flower's is reachable from outside the network, and that one from this machine only (F88)."""
+def test_only_pages_with_a_login_are_published_and_on_loopback() -> None:
+    """No port but Flower's and Grafana's is reachable from outside the network, and from this machine only (F88)."""
     services = compose.services(env_file())
     assert {name: service["ports"] for name, service in services.items() if "ports" in service} == {
-        "flower": ["127.0.0.1:5555:5555"]
+        "flower": ["127.0.0.1:5555:5555"],
+        "grafana": ["127.0.0.1:3000:3000"],
     }
+
+
+def test_what_is_mounted_is_there() -> None:
+    """Each file of the checkout that a service mounts exists: compose would make an empty folder in its place."""
+    volumes = [each for service in compose.services(env_file()).values() for each in service.get("volumes", [])]
+    mounted = [each.partition(":")[0] for each in volumes if each.startswith("./")]
+    assert mounted
+    assert not [path for path in mounted if not (ROOT / path).exists()]
 
 
 def test_workers_can_be_scaled() -> None:
