@@ -33,6 +33,7 @@ Callback = Callable[..., Any]
 #: Seconds between two times that the main thread is woken for what the loop has to tell: under load many at a time,
 #: since a turn of Celery's loop costs as much as a job's share of it.
 _TELL_PACE = 0.005
+_SOON = 0.001
 
 
 class _Job:
@@ -162,6 +163,10 @@ class TaskPool(BasePool):
                 callback(*args)
             except Exception:
                 log.exception("pool.callback_failed")
+        if self._hub is not None and not self._stopped:
+            # Celery acknowledges by the hub, which looks at what comes from its own thread only after its next wait, of
+            # a second: room for the next job would be seen as late.
+            self._hub.call_later(_SOON, lambda: None)
 
     # -- control
 

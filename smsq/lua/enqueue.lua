@@ -51,8 +51,9 @@ for i = 7, #ARGV, 5 do
     answers[#answers + 1] = {'not_known', id}
     break
   else
+    local doubt = now - math.max(tonumber(tried) or 0, TRIED) < EPOCH.started
     local fields = {'v', VERSION, 'state', state, 'lane', lane, 'at', now, 'rules', rules,
-                    'epoch', now - math.max(tonumber(tried) or 0, TRIED) < EPOCH.started and 0 or EPOCH.number}
+                    'epoch', doubt and 0 or EPOCH.number}
     local function add(name, value) fields[#fields + 1] = name; fields[#fields + 1] = value end
     if batch ~= '' then add('batch', batch) end
     if expires_in ~= '' then add('expires', now + tonumber(expires_in)) end
@@ -66,7 +67,7 @@ for i = 7, #ARGV, 5 do
     redis.call('HSET', job_key(id), unpack(fields))
     accepted = accepted + 1
     if state == 'scheduled' then schedule(id, later) else waiting[#waiting + 1] = id end
-    answers[#answers + 1] = {'accepted', id, now, cancelled and 'cancelled' or state}
+    answers[#answers + 1] = {'accepted', id, now, cancelled and not doubt and 'cancelled' or state}   -- rule 22
   end
 end
 if #waiting > 0 then to_lane(lane, batch, waiting) end

@@ -114,6 +114,19 @@ def test_rule_21_a_key_that_the_ledger_has_forgotten_is_asked_about(act: Actor, 
     assert act.begin(new.id).word == ("asking" if forgotten else "begun")
 
 
+def test_rule_22_a_job_in_doubt_of_a_cancelled_batch_is_not_told_as_cancelled(act: Actor) -> None:
+    """A key that the ledger has forgotten, put into a batch that was cancelled: the gateway may have been called."""
+    act.enqueue(batch_id="b")
+    act.run(ledger.cancel_batch("b"))
+    act.pass_time(1000)
+    act.new_epoch()
+    act.take()
+    act.pass_time(1000)
+    new = [NewJob(act.new_id(), message(), f"k{tried}", "c", tried) for tried in (1500, 500)]
+    told = act.run(ledger.enqueue(new, Options("normal", batch_id="b"), 1))
+    assert [job.state for job in told if isinstance(job, Job)] == [State.QUEUED, State.CANCELLED]
+
+
 def test_rule_21_a_key_that_the_ledger_knows_gives_its_job(act: Actor) -> None:
     """Tried before, and there: nothing is doubted anew."""
     job_id = act.enqueue(key="k", content="c")

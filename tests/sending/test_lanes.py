@@ -65,6 +65,34 @@ def test_an_urgent_job_does_not_wait_behind_a_campaign(
     stop(queue, client, "campaign")
 
 
+def test_calls_that_hang_keep_no_other_lane_waiting(
+    worker: Callable[..., Worker], queue: SmsQueue, sandbox: Sandbox, client: "redis.Redis"
+) -> None:
+    """A campaign whose calls all hang has every slot of its own, and the window full: the others are sent meanwhile."""
+    running = worker("--concurrency", str(SLOTS), SMSQ_DISPATCH_INTERVAL="0.05")
+    hanging = (Sms(recipient=sandbox.recipient("hang"), text=f"Код {number}") for number in range(100))
+    list(queue.enqueue_many(hanging, lane="bulk", batch_id="campaign"))
+    wait_until(lambda: len(sandbox.calls()) == SLOTS, what="every slot hangs")
+    others = enqueue(queue, range(10), "urgent") + enqueue(queue, range(10, 20), "normal")
+    assert {end_of(queue, job_id).state for job_id in others} == {State.SENT}
+    batch = queue.batch("campaign")
+    assert batch
+    # Begin runs ahead of the slots, but not far: whatever has begun must be asked about if the worker dies.
+    assert SLOTS <= batch.counts[State.SENDING] <= 2 * SLOTS
+    assert client.llen("sms.bulk") + batch.counts[State.SENDING] <= 100
+    running.kill()
+
+
+def test_no_lane_waits_for_ever(worker_up: Worker, queue: SmsQueue, sandbox: Sandbox, client: "redis.Redis") -> None:
+    """Urgent jobs enough for any time: what waits on the lower lanes is sent all the same, while most of these wait."""
+    sandbox.post("/sandbox/latency", seconds=0.05)
+    enqueue(queue, range(1500), "urgent", "codes")
+    lower = enqueue(queue, range(5000, 5010), "normal") + enqueue(queue, range(6000, 6010), "bulk")
+    assert {end_of(queue, job_id).state for job_id in lower} == {State.SENT}
+    assert client.llen("sms.urgent") > 0
+    stop(queue, client, "codes")
+
+
 def test_batches_of_a_lane_take_turns(
     worker_up: Worker, queue: SmsQueue, sandbox: Sandbox, client: "redis.Redis"
 ) -> None:
