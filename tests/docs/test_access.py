@@ -28,7 +28,7 @@ _FOLDER = ROOT / "deploy" / "redis"
 _SMS = Sms(recipient="77010000001", text="Код: 4711")
 _OPERATORS = (
     *("queues", "top --once", "pause bulk --reason test", "resume bulk", "why JOB_ID"),
-    *("failed JOB_ID --retry", "failed", "unknown", "parked", "probe", "doctor"),
+    *("failed JOB_ID --retry", "failed", "unknown", "parked", "probe", "doctor", "forget +77010000099"),
 )
 
 
