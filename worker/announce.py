@@ -1,9 +1,10 @@
-"""Tells monitors such as Flower what became of a job that was asked about: no task of Celery's runs for it any more."""
+"""Tells monitors such as Flower, and our metrics, what became of a job that was asked about: no task runs for it."""
 
 from typing import Any
 
 from smsq.ledger import Told
 from smsq.ledger.asking import AnswerWord
+from tasks.tally import OUTCOMES, tally
 
 
 class Announcer:
@@ -23,6 +24,8 @@ class Announcer:
             hub.call_soon(self._send, told, word)
 
     def _send(self, told: Told, word: AnswerWord) -> None:
+        if word in OUTCOMES:
+            tally.ended(word)
         events = getattr(getattr(self._parent, "consumer", None), "event_dispatcher", None)
         if events is None or not events.enabled:
             return

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from smsq import Sms, SmsQueue
+from smsq import Sms, SmsQueue, State
 from smsq.operate import Operator
 from smsq.settings import Settings
 from tests.sending.conftest import StartWorker, standing
@@ -24,7 +24,7 @@ from tests.support.worker import KEY, ROOT, Worker, environment
 
 __all__ = ["standing"]
 
-RECIPIENT, NO_ROUTE, TEXT = "77010000001", "77000006010", "Secret code: 4711"
+RECIPIENT, NO_ROUTE, LOST_ANSWER, TEXT = "77010000001", "77000006010", "77000003500", "Secret code: 4711"
 
 MONITORING = ROOT / "deploy" / "monitoring"
 JOBS = "smsq_jobs_total"
@@ -99,6 +99,18 @@ def test_it_shows_what_waits_and_what_became_of_jobs(watched: Watched, shared_se
     assert (after["smsq_failed_jobs", ""], after["smsq_redis_up", ""]) == (before["smsq_failed_jobs", ""] + 1, 1)
     assert after["smsq_worker_slots", ""] >= 2
     assert not [word for word in (RECIPIENT, NO_ROUTE, "Secret", KEY) if word in watched.get("/metrics")[1]]
+
+
+def test_what_asking_came_to_is_counted_too(watched: Watched, shared_server: Server) -> None:
+    """A job whose answer was lost is counted as asked about, and when it is found as sent."""
+    before = watched.scrape()
+    queue = SmsQueue(shared_server.url)
+    job = queue.wait(queue.enqueue(Sms(recipient=LOST_ANSWER, text=TEXT)).id, timeout=30)
+    queue.close()
+    assert job is not None
+    assert job.state is State.SENT
+    both = {("asking", 1), ("sent", 1)}  # what an earlier test cancelled may be counted only now
+    wait_until(lambda: both <= outcomes(watched.scrape(), before).items(), what="both are counted")
 
 
 def expressions() -> list[str]:
