@@ -7,7 +7,7 @@ import pytest
 from tests.cli.conftest import NUMBER, TEXT, Command
 from tests.support.server import Server
 
-COMMANDS = "send, status, find, cancel, queues, pause, resume, failed, unknown, why, parked, top, doctor, probe"
+COMMANDS = "send, status, find, cancel, queues, pause, resume, failed, unknown, why, parked, forget, top, doctor, probe"
 SEND_HELP = " (see smsq send --help)"
 SPAN = "must be a number of seconds, or one with its unit such as 90s, 3m or 2h" + SEND_HELP
 MOMENT = (
