@@ -58,13 +58,16 @@ def test_rule_22_a_job_in_doubt_is_asked_about_and_nobody_is_told_that_it_was_ca
     act.look()
 
 
-@pytest.mark.parametrize("how", ["purged", "cancelled with its batch", "expired"])
+@pytest.mark.parametrize("how", ["purged", "cancelled with its batch", "expired in its batch", "expired"])
 def test_rule_22_no_end_of_a_job_in_doubt_is_told_before_the_gateway_was_asked(act: Actor, how: str) -> None:
     """Whoever ends what waits: the job is asked about first, and its lane is free of it."""
-    job_id = act.enqueue(batch_id="b", expires_in=SETTLING * 10)
+    job_id = act.enqueue(batch_id="" if how == "expired" else "b", expires_in=SETTLING * 10)
     act.new_epoch()
     if how == "purged":
         assert act.purge() == ledger.Purged(1, 0)
+    elif how == "expired in its batch":
+        act.pass_time(SETTLING * 10)
+        assert act.take() == []
     elif how == "expired":
         act.pass_time(SETTLING * 10)
         act.take()
