@@ -131,9 +131,10 @@ def _busy(stage: Stage, worker: Process, waiting: int) -> Figures:
     """Returns what a job costs while the backlog is worked off, between two moments with all slots in use."""
     start = stage.gateway.stats()["calls"]
     left = waiting - start
-    stage.wait(lambda: stage.gateway.stats()["calls"] > start + left * 0.2, worker)
+    warm = start + min(left * 0.2, _COUNTED)
+    stage.wait(lambda: stage.gateway.stats()["calls"] > warm, worker)
     span = Span(stage, worker).begin()
-    enough = min(start + left * 0.8, start + left * 0.2 + _COUNTED)
+    enough = min(start + left * 0.8, warm + _COUNTED)
     if not stage.wait(lambda: stage.gateway.stats()["calls"] >= enough, worker, timeout=60):
         raise MeasurementError(f"the worker stands still: {worker.tail()}")
     found = span.end()
