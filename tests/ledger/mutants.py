@@ -228,7 +228,7 @@ MUTANTS = [
     ),
     Mutant(
         21, "a forgotten key is asked about", "enqueue.lua",
-        "< EPOCH.started and 0 or EPOCH.number", "< 0 and 0 or EPOCH.number",
+        "TRIED) < EPOCH.started", "TRIED) < 0",
         f"{_KEYS}.test_rule_21_a_key_that_the_ledger_has_forgotten_is_asked_about", {"forgotten": True},
     ),
     Mutant(

@@ -187,8 +187,8 @@ MUTANTS: Final[Mapping[str, Mutant]] = {
         lines=(
             Lines(
                 "enqueue",
-                "now - math.max(tonumber(tried) or 0, TRIED) < EPOCH.started and 0 or EPOCH.number",
-                "EPOCH.number",
+                "now - math.max(tonumber(tried) or 0, TRIED) < EPOCH.started",
+                "false",
             ),
         ),
         faults=("restore_copy", "promote_replica"),
