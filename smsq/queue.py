@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice
 from typing import Any, Literal, Self, overload
 
 from smsq import keys, ledger, message
 from smsq.async_connection import AsyncRunner
 from smsq.batch import Batch, read_batch
+from smsq.bulk import enqueue_chunks
 from smsq.candidate import Candidate, Keys
 from smsq.connection import SyncRunner
 from smsq.errors import IdempotencyConflict, InvalidSms, QueueUnavailable
@@ -30,8 +30,6 @@ from smsq.settings import Settings
 DEADLINE = 2.0
 #: What is kept of it for the way back, so that the promise holds on a busy machine.
 _TIMEOUT = DEADLINE - 0.2
-#: Jobs that `enqueue_many` hands to Redis at once: one script of about a millisecond.
-CHUNK = 500
 #: Seconds after which one who waits looks again by himself.
 _LOOK = 5.0
 
@@ -190,6 +188,8 @@ class SmsQueue:
     ) -> Iterator[Job] | Iterator[Job | InvalidSms | IdempotencyConflict]:
         """Accepts many messages, hundreds in a round trip, lazily: nothing happens until the jobs are asked for.
 
+        While Redis works on some, the next are read and prepared (in the caller's thread).
+
         Args:
             messages: Messages, or mappings in the API's shape (as `Sms.model_validate` takes them), from any iterable.
             lane: As in `enqueue`.
@@ -210,39 +210,16 @@ class SmsQueue:
             QueueUnavailable: As in `enqueue`; the jobs yielded so far were accepted.
         """
         options = options_of(lane, batch_id, send_at, expires_in, on_unknown)
-        return self._enqueue_chunks(iter(messages), options, idempotency_key, on_invalid)
 
-    def _enqueue_chunks(
-        self,
-        messages: Iterator[Sms | Mapping[str, Any]],
-        options: ledger.Options,
-        key_of: Callable[[Sms], str] | None,
-        on_invalid: Literal["raise", "yield"],
-    ) -> Iterator[Job | InvalidSms | IdempotencyConflict]:
-        while chunk := list(islice(messages, CHUNK)):
-            places: list[Candidate | InvalidSms] = []
-            for each in chunk:
-                try:
-                    sms = each if isinstance(each, Sms) else Sms.model_validate(each)
-                    places.append(Candidate.of(sms, key_of(sms) if key_of else None, self.settings))
-                except InvalidSms as invalid:
-                    places.append(invalid)
-                    if on_invalid == "raise":
-                        break
-            answers = self._accept([place for place in places if isinstance(place, Candidate)], options)
-            for place in places:
-                outcome = place.outcome(next(answers)) if isinstance(place, Candidate) else place
-                if on_invalid == "raise" and not isinstance(outcome, Job):
-                    raise outcome
-                yield outcome
+        def prepare(given: Sms | Mapping[str, Any]) -> Candidate:
+            sms = given if isinstance(given, Sms) else Sms.model_validate(given)
+            return Candidate.of(sms, idempotency_key(sms) if idempotency_key else None, self.settings)
 
-    def _accept(self, candidates: list[Candidate], options: ledger.Options) -> Iterator[ledger.Accepted]:
-        """Hands jobs to Redis. One that can't be accepted ends a call; the rest goes with the next, if asked for."""
-        while candidates:
+        def hand_over(candidates: Sequence[Candidate]) -> list[ledger.Accepted]:
             with self._handing_over(candidates, options) as call:
-                answers = self._sync.run(call, _TIMEOUT)
-            yield from answers
-            candidates = candidates[len(answers) :]
+                return self._sync.run(call, _TIMEOUT)
+
+        return enqueue_chunks(messages, prepare, hand_over, stops=on_invalid == "raise")
 
     @contextmanager
     def _handing_over(
