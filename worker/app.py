@@ -62,17 +62,11 @@ def _set_up_logging(loglevel: int | str | None = None, **_: Any) -> None:  # noq
     )
 
 
-#: Allocations, less deallocations, after which the youngest objects are searched for cycles. A hundred jobs in flight
-#: make thousands that live for a call: at Python's 700 each of them is searched several times.
-_YOUNG = 10_000
-
-
 @signals.worker_ready.connect
 def _spare_the_collector(**_: Any) -> None:  # noqa: ANN401
     """Takes what was imported out of the garbage collector's rounds: searching it again cost a fifth of the CPU."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(_YOUNG, *gc.get_threshold()[1:])
 
 
 @signals.worker_ready.connect
