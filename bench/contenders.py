@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
 
-from bench.processes import Process, Stage
+from bench.processes import ROOT, Process, Stage
 
 #: What every one of them may have in flight.
 SLOTS: Final = 100
@@ -62,6 +62,12 @@ def _celery(pool: str, slots: int) -> tuple[str, ...]:
     return ("-m", "celery", "-A", "bench.peers.celery", "worker", "-P", pool, "-c", str(slots), *quiet)
 
 
+def _pins() -> tuple[str, ...]:
+    """What the worker's image has installed, Flower with it, and the project itself."""
+    lines = (ROOT / "requirements" / "worker.txt").read_text(encoding="utf-8").splitlines()
+    return *(line for line in lines if line and not line.startswith("#")), str(ROOT)
+
+
 _CELERY = ("celery[redis]==5.7.0", "hiredis==3.5.0", _URLLIB3)
 _SAQ = ("saq==0.26.4", _REDIS, _AIOHTTP, _UVLOOP)
 _ON_UVLOOP = "import uvloop; uvloop.install(); from saq.worker import start; start('bench.peers.saq.settings')"
@@ -71,6 +77,8 @@ SMSQ: Final = Contender(
     "smsq",
     "smsq",
     ("-m", "celery", "-A", "worker", "worker", "-c", str(SLOTS)),  # no -l: default logging is part of the figure
+    _pins(),
+    "smsq",
     bulk=True,
 )
 BARE: Final = Contender("bare", "bare aiohttp call", "bare", ("-m", "bench.peers.bare", str(SLOTS)), queued=False)
