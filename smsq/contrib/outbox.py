@@ -6,17 +6,58 @@ die before the row is marked: the idempotency key, made of the row's id, has the
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from enum import StrEnum
+from typing import Any, Final, Literal, TypedDict, Unpack
 
-from smsq import IdempotencyConflict, InvalidSms, Sms, SmsQueue, message
+from smsq import IdempotencyConflict, InvalidSms, Job, Sms, SmsQueue, message
 from smsq.lanes import Lane
 
 #: A job whose time is over before it reaches the queue is scheduled by so much, and expired by then: nobody calls.
 _NEVER = timedelta(minutes=1)
 _AT_ONCE = 0.001
+#: Rows that a relay reads, and marks, at a time.
+BATCH: Final = 100
+
+
+class State(StrEnum):
+    """Where a row is."""
+
+    WAITING = "waiting"
+    RELAYED = "relayed"
+    REFUSED = "refused"
+
+
+class Options(TypedDict, total=False):
+    """The options of `SmsQueue.enqueue`, with its defaults.
+
+    Attributes:
+        lane: ``urgent``, ``normal`` or ``bulk``.
+        batch_id: A name to count and cancel jobs by.
+        idempotency_key: None takes the row's id.
+        send_at: An aware datetime; the job waits until then.
+        expires_in: Seconds from now after which the gateway isn't called; time in the outbox counts.
+        on_unknown: What happens when an answer is lost.
+    """
+
+    lane: Lane
+    batch_id: str | None
+    idempotency_key: str | None
+    send_at: datetime | None
+    expires_in: float | None
+    on_unknown: Literal["ask", "resend"]
+
+
+class Payload(str):
+    """What a row stores until it is relayed. Number and text are in it, so logs of SQL and errors don't show it."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        """What is logged in its place."""
+        return "'[payload]'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,84 +75,112 @@ class Handed:
     job_id: str | None
     error: str = ""
 
+    @property
+    def state(self) -> State:
+        """The row's state from now on."""
+        return State.REFUSED if self.error else State.RELAYED
 
-def pack(
-    queue: SmsQueue,
-    row_id: str,
-    sms: Sms,
-    *,
-    lane: Lane = "normal",
-    batch_id: str | None = None,
-    idempotency_key: str | None = None,
-    send_at: datetime | None = None,
-    expires_in: float | None = None,
-    on_unknown: Literal["ask", "resend"] = "ask",
-) -> str:
+    @property
+    def changes(self) -> dict[str, str]:
+        """What is written to the row, by column. A payload that the queue has is erased."""
+        marked = {"state": str(self.state), "job_id": self.job_id or "", "error": self.error}
+        return marked if self.error else marked | {"payload": ""}
+
+
+def pack(queue: SmsQueue, row_id: str, sms: Sms, **options: Unpack[Options]) -> Payload:
     """Checks every rule of `SmsQueue.enqueue` and returns what the row stores until it is relayed.
 
     Args:
         queue: Whose settings the rules are checked by; Redis isn't asked.
         row_id: The row's id, unique among all tables: without another key, it makes the idempotency key.
         sms: The message.
-        lane: As in `SmsQueue.enqueue`.
-        batch_id: As in `SmsQueue.enqueue`.
-        idempotency_key: As in `SmsQueue.enqueue`; None takes the row's id.
-        send_at: As in `SmsQueue.enqueue`.
-        expires_in: As in `SmsQueue.enqueue`, in seconds from now: time in the outbox counts.
-        on_unknown: As in `SmsQueue.enqueue`.
+        **options: See `Options`.
 
     Raises:
         InvalidSms: The message, or an option, breaks a rule.
     """
-    key = f"outbox:{row_id}" if idempotency_key is None else idempotency_key
-    options = {"lane": lane, "batch_id": batch_id, "on_unknown": on_unknown}
-    queue.check(sms, idempotency_key=key, send_at=send_at, expires_in=expires_in, **options)  # type: ignore[arg-type]
+    queue.check(sms, **options)
     now, settings = time.time(), queue.settings
     prepared = message.prepare(sms, zone=settings.zone, now=now, max_segments=settings.max_segments)
+    send_at, expires_in = options.pop("send_at", None), options.pop("expires_in", None)
+    if options.get("idempotency_key") is None:
+        options["idempotency_key"] = f"outbox:{row_id}"
     stored = {
         "sms": message.dump(prepared),
         "rules": message.RULES_VERSION,
-        "options": options | {"idempotency_key": key},
+        "options": options,
         "send_at": send_at and send_at.timestamp(),
         "expires": expires_in and now + expires_in,
     }
-    return json.dumps(stored)
+    return Payload(json.dumps(stored))
 
 
-def hand_over(queue: SmsQueue, payload: str) -> Handed:
+def hand_over(queue: SmsQueue, payload: str, written: datetime, *, enqueue: Callable[..., Job] | None = None) -> Handed:
     """Hands a row's message to the queue; again, it gives the same job.
 
     Args:
         queue: The queue.
         payload: What `pack` returned.
+        written: When the row was written.
+        enqueue: How the queue is asked; None takes `SmsQueue.enqueue`.
 
     Raises:
         QueueUnavailable: Redis didn't confirm; the row waits.
     """
+    since = max(written.timestamp(), _released(payload))
+    if time.time() - since >= queue.settings.retention_ms / 1000:
+        # If it was handed over and not marked, its key may be forgotten by now.
+        return Handed(None, "older than idempotency keys are kept: it may have been sent")
     refused = "unreadable"
     for offer in _offers(payload, time.time()):
         try:
-            return Handed(queue.enqueue(offer.sms, **offer.options).id)
+            return Handed((enqueue or queue.enqueue)(offer.sms, **offer.options).id)
         except (InvalidSms, IdempotencyConflict) as error:  # neither repeats a number, a text or a key
             refused = str(error)
     return Handed(None, refused)
 
 
-def _offers(payload: str, now: float) -> Iterator[Offer]:
-    """The ways to enqueue a row, to be tried in turn until one isn't refused."""
+def release(payload: str) -> Payload:
+    """Returns a refused row's payload as it is to be offered again: its age counts from now, by a person's word."""
+    stored = _stored(payload)
+    return Payload(json.dumps(stored | {"released": time.time()}) if stored else payload)
+
+
+def _stored(payload: str) -> dict[str, Any]:
+    """Reads a payload; empty if a foreign hand has damaged it."""
     try:
         stored = json.loads(payload)
+    except ValueError:
+        return {}
+    return stored if isinstance(stored, dict) else {}
+
+
+def _released(payload: str) -> float:
+    """When a person released the row, in Unix seconds; 0 if nobody did."""
+    released = _stored(payload).get("released", 0)
+    return released if isinstance(released, int | float) else 0
+
+
+def _offers(payload: str, now: float) -> Iterator[Offer]:
+    """The ways to enqueue a row, to be tried in turn until one isn't refused; none if it can't be read.
+
+    An option that isn't known may come from a newer version: without it, something else would be sent.
+    """
+    stored = _stored(payload)
+    try:
         sms = message.load(stored["sms"], trusted=stored["rules"] == message.RULES_VERSION)
         options: dict[str, Any] = dict(stored["options"])
         send_at, expires = stored["send_at"], stored["expires"]
-    except (ValueError, KeyError, TypeError):
+        if not options.keys() <= Options.__annotations__.keys():
+            return
+        if send_at is not None:
+            options["send_at"] = datetime.fromtimestamp(send_at, UTC)
+        if expires is not None and expires > now:
+            options["expires_in"] = max(_AT_ONCE, expires - now)
+        elif expires is not None:
+            options |= {"send_at": datetime.fromtimestamp(now, UTC) + _NEVER, "expires_in": _AT_ONCE}
+    except (ValueError, KeyError, TypeError, OverflowError, OSError):
         return
-    if send_at is not None:
-        options["send_at"] = datetime.fromtimestamp(send_at, UTC)
-    if expires is not None and expires > now:
-        options["expires_in"] = max(_AT_ONCE, expires - now)
-    elif expires is not None:
-        options |= {"send_at": datetime.fromtimestamp(now, UTC) + _NEVER, "expires_in": _AT_ONCE}
     yield Offer(sms, options)
     if sms.deferred_to is not None:
         # Less than an hour is left, which the gateway refuses: our own schedule sends it, as it does for slow queues.

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from django.db import models
 
+from smsq.contrib import outbox
+
 if TYPE_CHECKING:
     from datetime import datetime
 
@@ -18,9 +20,9 @@ class OutboxMessage(models.Model):
     class State(models.TextChoices):
         """Where it is."""
 
-        WAITING = "waiting", "waits for the relay"
-        RELAYED = "relayed", "is a job"
-        REFUSED = "refused", "put aside, a person decides"
+        WAITING = outbox.State.WAITING.value, "waits for the relay"
+        RELAYED = outbox.State.RELAYED.value, "is a job"
+        REFUSED = outbox.State.REFUSED.value, "put aside, a person decides"
 
     id: "models.UUIDField[uuid.UUID, uuid.UUID]" = models.UUIDField(
         primary_key=True, default=uuid.uuid4, editable=False

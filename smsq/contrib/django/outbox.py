@@ -1,48 +1,41 @@
 """Messages that belong to a database transaction: rolled back, nothing is sent; committed, none is lost."""
 
 import logging
+import threading
+import uuid
+from collections.abc import Iterable
 from contextlib import nullcontext
-from datetime import datetime, timedelta
 from functools import partial
-from typing import Literal
+from typing import Unpack
 
 from django.db import connections, router, transaction
 from django.db.models import QuerySet
-from django.utils import timezone
 
 from smsq import QueueUnavailable, Sms
 from smsq.contrib import outbox
 from smsq.contrib.django.conf import get_queue
 from smsq.contrib.django.models import OutboxMessage
-from smsq.lanes import Lane
 
 _log = logging.getLogger("smsq.outbox")
-#: Rows that one transaction of the relay marks.
-_BATCH = 100
 
 
-def enqueue_on_commit(
-    sms: Sms,
-    *,
-    lane: Lane = "normal",
-    batch_id: str | None = None,
-    idempotency_key: str | None = None,
-    send_at: datetime | None = None,
-    expires_in: float | None = None,
-    on_unknown: Literal["ask", "resend"] = "ask",
-    using: str | None = None,
-) -> OutboxMessage:
+class _Thread(threading.local):
+    """What a thread's last commit met: the rest of that commit's rows don't wait for the same time-out again."""
+
+    redis_is_away = False
+
+
+_thread = _Thread()
+
+
+def enqueue_on_commit(sms: Sms, *, using: str | None = None, **options: Unpack[outbox.Options]) -> OutboxMessage:
     """Promises a message by the current transaction. After its commit, the queue gets it.
 
     Args:
         sms: The message.
-        lane: As in `SmsQueue.enqueue`, and so are the others.
-        batch_id: A name to count and cancel jobs by.
-        idempotency_key: None takes the row's id.
-        send_at: An aware datetime; the job waits until then.
-        expires_in: Seconds from now after which the gateway isn't called; time in the outbox counts.
-        on_unknown: What happens when an answer is lost.
         using: The database's alias; None asks the routers.
+        **options: As in `SmsQueue.enqueue`: ``lane``, ``batch_id``, ``idempotency_key`` (None takes the row's id),
+            ``send_at``, ``expires_in`` (seconds from now: time in the outbox counts), ``on_unknown``.
 
     Returns:
         The row. Its ``job_id`` is set once the commit has handed it over; until then it is ''.
@@ -52,18 +45,9 @@ def enqueue_on_commit(
     """
     database = using or router.db_for_write(OutboxMessage)
     row = OutboxMessage()
-    row.payload = outbox.pack(
-        get_queue(),
-        str(row.id),
-        sms,
-        lane=lane,
-        batch_id=batch_id,
-        idempotency_key=idempotency_key,
-        send_at=send_at,
-        expires_in=expires_in,
-        on_unknown=on_unknown,
-    )
+    row.payload = outbox.pack(get_queue(), str(row.id), sms, **options)
     row.save(using=database, force_insert=True)
+    _thread.redis_is_away = False  # another transaction than the last that was committed here
     transaction.on_commit(partial(_after_commit, row, database), using=database, robust=True)
     return row
 
@@ -86,7 +70,7 @@ def relay(using: str | None = None) -> int:
         failed: QueueUnavailable | None = None
         # Without row locks each mark is a transaction of its own: SQLite lets nobody else write during one.
         with transaction.atomic(using=database) if _skips_locked(database) else nullcontext():
-            rows = list(_waiting(database)[:_BATCH])
+            rows = list(_waiting(database)[: outbox.BATCH])
             for row in rows:
                 try:
                     _hand_over(row, database)
@@ -100,6 +84,49 @@ def relay(using: str | None = None) -> int:
             return relayed
 
 
+def refused(using: str | None = None) -> QuerySet[OutboxMessage]:
+    """Returns the rows that were put aside, oldest first; ``error`` says why.
+
+    Args:
+        using: The database's alias; None asks the routers.
+    """
+    database = using or router.db_for_write(OutboxMessage)
+    return OutboxMessage.objects.using(database).filter(state=OutboxMessage.State.REFUSED).order_by("created_at")
+
+
+def release(ids: Iterable[uuid.UUID], using: str | None = None) -> list[uuid.UUID]:
+    """Has refused rows wait for the relay again, by the word of a person who looked.
+
+    One that was refused for its age is handed over whatever was sent before: its idempotency key may be forgotten.
+
+    Args:
+        ids: The rows' ids.
+        using: The database's alias; None asks the routers.
+
+    Returns:
+        The ids of those that were refused, and wait now.
+    """
+    waiting = OutboxMessage.State.WAITING
+    return [
+        row.id
+        for row in refused(using).filter(id__in=list(ids))
+        if refused(using).filter(id=row.id).update(state=waiting, error="", payload=outbox.release(row.payload))
+    ]
+
+
+def discard(ids: Iterable[uuid.UUID], using: str | None = None) -> list[uuid.UUID]:
+    """Deletes refused rows, with number and text: nobody will send them.
+
+    Args:
+        ids: The rows' ids.
+        using: The database's alias; None asks the routers.
+
+    Returns:
+        The ids of those that were refused, and are gone.
+    """
+    return [each for each in ids if refused(using).filter(id=each).delete()[0]]
+
+
 def _waiting(database: str) -> QuerySet[OutboxMessage]:
     rows = OutboxMessage.objects.using(database).filter(state=OutboxMessage.State.WAITING).order_by("created_at")
     return rows.select_for_update(skip_locked=True) if _skips_locked(database) else rows
@@ -111,21 +138,18 @@ def _skips_locked(database: str) -> bool:
 
 def _hand_over(row: OutboxMessage, database: str) -> None:
     """Makes a row a job, or puts it aside with the reason, and marks it. Twice is as once: the key is the same."""
-    queue = get_queue()
-    if timezone.now() - row.created_at >= timedelta(days=queue.settings.retention_days):
-        # If it was handed over and not marked, its key may be forgotten by now.
-        handed = outbox.Handed(None, "older than idempotency keys are kept: it may have been sent")
-    else:
-        handed = outbox.hand_over(queue, row.payload)
-    row.job_id, row.error = handed.job_id or "", handed.error
-    row.state = OutboxMessage.State.REFUSED if handed.error else OutboxMessage.State.RELAYED
-    row.payload = row.payload if handed.error else ""
-    row.save(using=database, update_fields=["state", "job_id", "error", "payload"])
+    changes = outbox.hand_over(get_queue(), row.payload, row.created_at).changes
+    OutboxMessage.objects.using(database).filter(pk=row.pk, state=OutboxMessage.State.WAITING).update(**changes)
+    for name, value in changes.items():
+        setattr(row, name, value)
 
 
 def _after_commit(row: OutboxMessage, database: str) -> None:
     """The relay in the request. What it can't do, `manage.py smsq_relay` does."""
+    if _thread.redis_is_away:
+        return
     try:
         _hand_over(row, database)
     except QueueUnavailable as error:
-        _log.warning("outbox %s waits for the relay: %s", row.pk, error)
+        _thread.redis_is_away = True
+        _log.warning("outbox %s, and what was committed with it, waits for the relay: %s", row.pk, error)
