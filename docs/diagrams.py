@@ -39,6 +39,7 @@ _WHY: Final[dict[tuple[State, State], str]] = {
     (S.SENDING, S.SCHEDULED): "its deferral came due",
     (S.SENDING, S.EXPIRED): "surely absent, too late",
     (S.SENDING, S.CANCELLED): "surely absent, cancelled",
+    (S.SENT, S.FAILED): "a moderator declined it",
     (S.FAILED, S.QUEUED): "--retry",
     (S.FAILED, S.SENDING): "--retry, asked first",
     (S.UNKNOWN, S.QUEUED): "--retry",

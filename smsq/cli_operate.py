@@ -24,6 +24,7 @@ _LEFT_ALONE: Final[dict[RetryWord, str]] = {
     "expired": "its time is over (expires_in)",
     "cancelled": "its batch was cancelled",
     "other": "it is in another state by now",
+    "declined": "a moderator declined it, and its text isn't kept; send a changed one as a new job",
     "gone": "it isn't known: it never was, or is older than SMSQ_RETENTION_DAYS",
     "malformed": "its record can't be used",
     "newer": "its record is of a newer version of smsq",

@@ -21,7 +21,7 @@ from smsq.states import State
 #: Characters that force UCS-2 and are named; of a Cyrillic text, nobody wants to read all.
 _NAMED: Final = 8
 
-_STATUS: Final = {1: "waits for moderation", 2: "sent without moderation"}
+_STATUS: Final = {1: "waits for moderation", 2: "sent"}
 
 
 class Exit(IntEnum):
@@ -75,6 +75,7 @@ def print_job(job: Job, *, as_json: bool) -> None:
         "messageId": job.message_id,
         "campaignId": job.campaign_id,
         "status": status and f"{status} ({_STATUS.get(status, 'not documented')})",
+        "delivery": job.delivery,
         "attempts": job.attempts,
         "error": job.error,
     }
@@ -98,6 +99,9 @@ def show_batch(batch: Batch | None, *, as_json: bool, stopped: int | None = None
         print_json(batch.as_dict() | ({} if stopped is None else {"stopped": stopped}))
         return Exit.DONE
     counts: dict[str, object] = {state: number for state, number in batch.counts.items() if number}
+    if batch.moderation or batch.declined:
+        counts |= {"moderation": batch.moderation, "declined": batch.declined}
+    counts |= batch.deliveries
     first, last = (when.isoformat(timespec="seconds") for when in (batch.first, batch.last))
     print_rows({"batch": batch.id, "jobs": batch.total} | counts | {"first": first, "last": last, "stopped": stopped})
     return Exit.DONE

@@ -10,8 +10,9 @@ calls to the gateway · ``took`` ms of the last one, from begin to settle · ``a
 (`_asking.lua`) · ``losses`` workers that died holding it · ``twin`` hash of number and text · ``called`` the
 number that was called, if it isn't the message's own · ``log`` its
 timeline, if anything was out of the ordinary · ``error`` JSON · ``code`` the gateway's · ``message_id``
-``campaign_id`` ``campaign_status`` ``recipient`` once sent · ``done`` when it ended (ms) · ``waiters`` how many block
-on its end · ``asked`` how often it was accepted again · ``retried`` the last nonce of an operator's retry
+``campaign_id`` ``campaign_status`` ``recipient`` once sent · ``delivery`` the gateway's status of the message ·
+``follow`` while it is asked what became of it (`_following.lua`) · ``done`` when it ended (ms) · ``waiters`` how many
+block on its end · ``asked`` how often it was accepted again · ``retried`` the last nonce of an operator's retry
 """
 
 import json
@@ -77,9 +78,11 @@ class Job:
         done_at: When it ended, or None.
         message_id: The gateway's ``messageId``, once sent.
         campaign_id: The gateway's ``campaignId``, once sent.
-        campaign_status: 1 (waits for moderation) or 2 (sent without), once sent.
+        campaign_status: 1 (waits for moderation) or 2 (sent without, or let pass), once sent.
         attempts: How often the gateway was called.
         error: Why it failed, or why the last try did; None if nothing went wrong.
+        delivery: The gateway's status of the message, such as ``DELIVRD``; None while nobody has asked for it, or if
+            `SMSQ_DELIVERY` is off.
     """
 
     id: str
@@ -93,6 +96,7 @@ class Job:
     campaign_status: int | None = None
     attempts: int = 0
     error: JobError | None = None
+    delivery: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the job as JSON types, for ``--json`` and web answers."""
@@ -104,6 +108,7 @@ class Job:
             "messageId": self.message_id,
             "campaignId": self.campaign_id,
             "status": self.campaign_status,
+            "delivery": self.delivery,
             "attempts": self.attempts,
             "acceptedAt": self.accepted_at.isoformat(timespec="milliseconds"),
             "doneAt": self.done_at.isoformat(timespec="milliseconds") if self.done_at else None,
@@ -145,6 +150,7 @@ def read_job(job_id: str, now: int, fields: Sequence[bytes], *, stopped: int = 0
             campaign_status=_number(record, "campaign_status"),
             attempts=_number(record, "attempts") or 0,
             error=JobError.from_json(record["error"]) if "error" in record else None,
+            delivery=record.get("delivery"),
         )
     except (KeyError, TypeError, ValueError, OverflowError):
         if _is_newer(record):

@@ -21,6 +21,8 @@ smsq:epoch               hash  the time in which this ledger certainly didn't go
 smsq:canary              str   a message that the gateway's lists must show: "<job id> <called, ms> <epoch>"
 smsq:canary:next         str   the one that will be it: the same, and when it was settled (ms)
 smsq:ended:<state>       zset  job id -> when it ended (ms), of those that are `failed` or `unknown`
+smsq:follow              zset  job id -> Redis time in ms at which the gateway is asked what became of its message: a
+                               moderator's decision, its delivery
 smsq:twins:<hash>        set   unsettled jobs of one number and text; only without tokens in campaign names
 smsq:pause               hash  lane or `all` -> "<ms> <reason>": operators hold it back
 smsq:pause:past          list  the last pauses that are over: "<until, ms> <lane or all> <since, ms> <reason>"
@@ -47,6 +49,7 @@ PAUSE = "smsq:pause"
 CIRCUIT = "smsq:gate:circuit"
 PACE = "smsq:pace"
 WORKERS = "smsq:workers"
+FOLLOW = "smsq:follow"
 
 
 def job(job_id: str) -> str:

@@ -301,6 +301,26 @@ class SmsQueue:
         record = self._sync.run(ledger.batch(_name(batch_id)), _TIMEOUT)
         return read_batch(batch_id, record)
 
+    def ask_delivery(self, message_id: int) -> bool:
+        """Has a worker ask the gateway about a message soon, as after a delivery report (`smsq.webhook`).
+
+        Nothing is believed of who calls, and calling often asks no more often than each ten seconds.
+
+        Args:
+            message_id: The gateway's ``messageId``.
+
+        Returns:
+            Whether it will be asked about: not if it isn't ours, its delivery is known, or nobody wants to know it.
+
+        Raises:
+            QueueUnavailable: Redis didn't answer within two seconds; calling again is safe.
+        """
+        return self._sync.run(ledger.ask_delivery(_gateway_id(message_id)), _TIMEOUT)
+
+    async def aask_delivery(self, message_id: int) -> bool:
+        """Like `ask_delivery`, for async handlers."""
+        return await self._runner().run(ledger.ask_delivery(_gateway_id(message_id)), _TIMEOUT)
+
     # -- cancel
 
     @overload

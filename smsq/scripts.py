@@ -12,7 +12,7 @@ from typing import Any, Final, Generic, TypeVar
 T = TypeVar("T")
 
 #: What every script begins with, in this order.
-SHARED: Final = ("_epoch", "_record", "_asking", "_gates")
+SHARED: Final = ("_epoch", "_record", "_following", "_asking", "_gates")
 
 
 @dataclass(frozen=True, slots=True)

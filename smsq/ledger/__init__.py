@@ -6,6 +6,7 @@ their answers too. Nothing else reads or writes the ledger's keys.
 - `producing`: accepting jobs, looking them up, cancelling them;
 - `holding`: what a worker does with a job of its lanes, from take to settle;
 - `asking`: what is due, and the questions to the gateway;
+- `following`: what became of a message after it was sent;
 - `operating`: what operators see and do;
 - `checking`: what health checks judge by.
 """
@@ -13,6 +14,19 @@ their answers too. Nothing else reads or writes the ledger's keys.
 from smsq.ledger.asking import Look, Looked, Policy, Question, Swept, Told, answer, hear, sweep, take_due
 from smsq.ledger.checking import health
 from smsq.ledger.erasing import Erased, EraseStep, erase
+from smsq.ledger.following import (
+    FOLLOWED_WORDS,
+    Decision,
+    Delivery,
+    Followed,
+    FollowedWord,
+    Following,
+    Moderated,
+    Underway,
+    ask_delivery,
+    follow,
+    followed,
+)
 from smsq.ledger.holding import (
     BEGIN_WORDS,
     SETTLE_WORDS,
@@ -72,6 +86,7 @@ from smsq.ledger.producing import (
 __all__ = [
     "BEGIN_WORDS",
     "CANCEL_WORDS",
+    "FOLLOWED_WORDS",
     "MARK_WORDS",
     "RETRY_WORDS",
     "SETTLE_WORDS",
@@ -80,15 +95,21 @@ __all__ = [
     "Begun",
     "CancelWord",
     "Conflict",
+    "Decision",
+    "Delivery",
     "EndedPage",
     "EndedState",
     "EraseStep",
     "Erased",
+    "Followed",
+    "FollowedWord",
+    "Following",
     "Heard",
     "Look",
     "Looked",
     "MarkWord",
     "Marked",
+    "Moderated",
     "NewJob",
     "NotKnown",
     "Options",
@@ -106,7 +127,9 @@ __all__ = [
     "Taken",
     "TakenJob",
     "Told",
+    "Underway",
     "answer",
+    "ask_delivery",
     "batch",
     "begin",
     "cancel",
@@ -114,6 +137,8 @@ __all__ = [
     "ended",
     "enqueue",
     "erase",
+    "follow",
+    "followed",
     "forget",
     "health",
     "hear",

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, cast, get_args
 
+from smsq.ledger.following import Following
 from smsq.ledger.holding import LOOK_AGAIN, Heard
 from smsq.scripts import Call, script, text
 
@@ -138,6 +139,7 @@ class Told:
         ids: messageId, campaignId and campaign status of each message found, or near; oldest first.
         recipient: Kept when the message goes; with ``found``.
         proved: Whether the job is absent if all of them are other jobs' messages.
+        following: When the delivery of what was found is asked about; None if nobody wants to know.
     """
 
     job_id: str
@@ -148,6 +150,7 @@ class Told:
     ids: tuple[tuple[int, int, int], ...] = ()
     recipient: str = ""
     proved: bool = False
+    following: Following | None = None
 
     def to_json(self) -> str:
         """Returns what `answer.lua` reads."""
@@ -160,6 +163,8 @@ class Told:
                 {name: str(number) for name, number in zip(names, ids, strict=True)} for ids in self.ids
             ]
             given |= {"recipient": self.recipient, "proved": self.proved}
+            if self.following:
+                given |= self.following.as_dict()
         return json.dumps(given, separators=(",", ":"))
 
 

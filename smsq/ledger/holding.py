@@ -8,6 +8,7 @@ from pydantic_core import to_json
 
 from smsq.job import JobError
 from smsq.lanes import Lane
+from smsq.ledger.following import Following
 from smsq.scripts import Call, boot_time, script, text
 from smsq.states import FINAL, State
 
@@ -205,6 +206,7 @@ class Settlement:
         at: Redis time in ms; with ``scheduled``.
         resends: With ``retrying``: the caller's ``on_unknown="resend"`` is used up by this.
         heard: What the last call says about the gateway.
+        following: When its delivery is asked about; with ``sent``, None if nobody wants to know.
     """
 
     job_id: str
@@ -221,6 +223,7 @@ class Settlement:
     at: int = 0
     resends: bool = False
     heard: Heard | None = None
+    following: Following | None = None
 
     def to_json(self) -> bytes:
         """Returns what `settle.lua` reads."""
@@ -232,6 +235,8 @@ class Settlement:
             names = ("message_id", "campaign_id", "campaign_status")
             given.update({name: str(number) for name, number in zip(names, self.ids, strict=True)})
             given["recipient"] = self.recipient
+            if self.following:
+                given |= self.following.as_dict()
         if self.error:
             given["error"], given["reason"] = self.error.to_json(), self.error.reason
             if self.error.code is not None:

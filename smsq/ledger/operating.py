@@ -9,7 +9,7 @@ from smsq.job import Job, read_job
 from smsq.lanes import Lane
 from smsq.scripts import Call, script, text
 
-RetryWord = Literal["queued", "asking", "expired", "cancelled", "other", "gone", "malformed", "newer"]
+RetryWord = Literal["queued", "asking", "expired", "cancelled", "other", "declined", "gone", "malformed", "newer"]
 MarkWord = Literal["sent", "owned", "other", "gone", "malformed", "newer"]
 #: The states whose jobs are listed for people.
 EndedState = Literal["failed", "unknown"]

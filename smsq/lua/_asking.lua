@@ -99,7 +99,9 @@ local function accept(job, given, now, retention, attempts)
   local key, field = bucket('message', given.message_id)
   local owner = redis.pcall('HGET', key, field)
   if type(owner) == 'string' and owner ~= job.id then return 'owned' end
-  if job.state == 'sent' then return job.message_id == given.message_id and 'settled' or 'twice' end
+  if job.state == 'sent' or job.message_id then   -- also one that was sent, and declined by a moderator
+    return job.message_id == given.message_id and 'settled' or 'twice'
+  end
   local campaigns, campaign = bucket('campaign', given.campaign_id)
   redis.pcall('HSET', key, field, job.id)   -- pcall: an index that a foreign hand broke must not cost the outcome
   redis.pcall('HSET', campaigns, campaign, job.id)
@@ -108,7 +110,8 @@ local function accept(job, given, now, retention, attempts)
   local names = message_fields(job_key(job.id))
   if #names > 0 then redis.call('HDEL', job_key(job.id), unpack(names)) end
   redis.call('HDEL', job_key(job.id), 'error', 'code', 'rules', 'on_unknown', 'expires', 'epoch', 'losses', 'twin')
+  local follow = start_following(job, given, now)
   finish(job, 'sent', now, retention, 'recipient', given.recipient, 'message_id', given.message_id, 'campaign_id',
-         given.campaign_id, 'campaign_status', given.campaign_status, 'attempts', attempts)
+         given.campaign_id, 'campaign_status', given.campaign_status, 'attempts', attempts, unpack(follow))
   return 'settled'
 end

@@ -10,7 +10,8 @@
 --       was put off again and again fails (ms), then for each job a JSON object:
 --   id, token (the question's), epoch, word: found | absent | near | empty | cant_tell, reason
 --   found, near (absent, but for messages that may be this one): recipient, matches: [{message_id, campaign_id,
---   campaign_status} as strings, oldest first], proved (true: absent, if all of these are other jobs')
+--   campaign_status} as strings, oldest first], proved (true: absent, if all of these are other jobs'); follow,
+--   follow_for (as in `settle`)
 -- Returns for each job one of
 --   'sent'      found
 --   'again'     surely absent: it is on its lane again
@@ -103,9 +104,10 @@ local function answer_one(a)
     a.word = a.proved and (job.twin or a.word == 'near') and 'absent' or 'cant_tell'
   end
   local twin = has_twin(job)
-  if a.word == 'found' and #matches > 0 and not twin and (not job.twin or #matches == 1) and job.state ~= 'sent' then
+  if a.word == 'found' and #matches > 0 and not twin and (not job.twin or #matches == 1) and job.state ~= 'sent'
+     and not job.message_id then
     local found = matches[1]
-    found.recipient = a.recipient
+    found.recipient, found.follow, found.follow_for = a.recipient, a.follow, a.follow_for
     note(job, now, 'found', #matches > 1 and #matches .. ' messages of this job' or 'the gateway has it')
     return accept(job, found, now, retention, job.attempts) == 'settled' and 'sent' or 'stale'
   end

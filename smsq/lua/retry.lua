@@ -13,6 +13,7 @@
 --   'asking'    the gateway is asked about it first
 --   'expired' 'cancelled'   its time is over, or its batch was cancelled; nothing changed
 --   'other'     it is in another state; nothing changed
+--   'declined'   a moderator declined it; its text isn't kept; nothing changed
 --   'gone' 'malformed' 'newer'   there is no record, or none that can be used; nothing changed
 -- Keeps rule 1: a final job is in neither, and goes on its lane once, or in `due`.
 local nonce, from = ARGV[1], ARGV[2]
@@ -50,6 +51,7 @@ local function retry(id)
     return job.asking and 'asking' or 'queued'
   end
   if job.state ~= from then return 'other' end
+  if job.message_id then return 'declined' end
   if redis.call('HEXISTS', job_key(id), 'm0') == 0 then return 'malformed' end
   local how = ended(job, now)
   if how then return how end

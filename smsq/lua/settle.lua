@@ -9,7 +9,8 @@
 --   id, token, epoch, to: sent | failed | unknown | expired | cancelled | retrying | scheduled | queued | sending (ask the
 --   gateway),
 --   calls (made since begin), took (ms from begin to the outcome), ago (ms since begin)
---   sent: message_id, campaign_id, campaign_status (strings: Lua's numbers hold 53 bits), recipient
+--   sent: message_id, campaign_id, campaign_status (strings: Lua's numbers hold 53 bits), recipient;
+--         follow, follow_for (ms; only if its delivery is wanted, see `_following`)
 --   others: code (optional), error (JSON text)     retrying: delay (ms), resends (true: the caller's wish to resend is
 --   used up)     scheduled: at (unix ms)
 --   heard: well | failing | account | slow (with said: the reason, and wait in ms): what the gates are to know of the last call
@@ -27,9 +28,9 @@ local now = NOW
 local function sent(job, s)
   local attempts = job.attempts
   if job.state == 'sending' and job.token == s.token then attempts = attempts - 1 + s.calls end
-  local was = job.state
+  local fresh = job.state ~= 'sent' and not job.message_id
   local word = accept(job, s, now, retention, attempts)
-  if word == 'settled' and was ~= 'sent' then
+  if word == 'settled' and fresh then
     redis.call('HSET', job_key(job.id), 'took', s.took)
     if s.epoch == EPOCH.number then new_canary(job.id, now - s.ago, delay) end
     return word, true

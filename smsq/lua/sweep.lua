@@ -52,8 +52,10 @@ local function look_at(id)
     if redis.call('HEXISTS', ours('smsq:parked', 'hash'), id) == 1 then return end
     park(id, why)
     return tell(id, 'parked')
-  elseif not job or FINAL[job.state] then
+  elseif not job then
     return
+  elseif FINAL[job.state] then
+    return follow_again(id, NOW)
   elseif job.state == 'scheduled' and not job.send_at then
     park(id, 'scheduled, and nobody knows for when')
     return tell(id, 'parked')
@@ -80,7 +82,7 @@ end
 -- What only people look at, and no script would find broken.
 for key, kind in pairs({['smsq:parked'] = 'hash', ['smsq:counters'] = 'hash', ['smsq:workers'] = 'hash',
                         ['smsq:pause'] = 'hash', ['smsq:pause:past'] = 'list', [CIRCUIT] = 'hash', [PACE] = 'hash',
-                        [ENDED .. 'failed'] = 'zset', [ENDED .. 'unknown'] = 'zset'}) do
+                        [FOLLOW] = 'zset', [ENDED .. 'failed'] = 'zset', [ENDED .. 'unknown'] = 'zset'}) do
   ours(key, kind)
 end
 if ARGV[1] == '0' then forget_workers() end

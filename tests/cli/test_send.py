@@ -26,6 +26,7 @@ JOB_KEYS = {
     "batchId",
     "messageId",
     "campaignId",
+    "delivery",
     "status",
     "attempts",
     "acceptedAt",
@@ -146,7 +147,7 @@ def test_wait_until_sent(smsq: Command, queue: SmsQueue, stand_in: StandIn) -> N
         "state       sent",
         "messageId   501",
         "campaignId  601",
-        "status      2 (sent without moderation)",
+        "status      2 (sent)",
         "attempts    1",
     ]
 

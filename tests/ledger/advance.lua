@@ -10,13 +10,17 @@ local moments = {
 }
 local function earlier(moment) return string.format('%d', tonumber(moment) - by) end
 local function move_texts(key)
-  local ask, log = unpack(redis.call('HMGET', key, 'ask', 'log'))
+  local ask, log, follow = unpack(redis.call('HMGET', key, 'ask', 'log', 'follow'))
   if ask then
     local whole, asking = pcall(cjson.decode, ask)
     for _, moment in ipairs(whole and {'first', 'last', 'from', 'absent'} or {}) do
       if tonumber(asking[moment]) then asking[moment] = asking[moment] - by end
     end
     if whole then redis.call('HSET', key, 'ask', cjson.encode(asking)) end
+  end
+  local asks, till, last = (follow or ''):match('^(%d+) (%d+) (%d+)$')
+  if asks then
+    redis.call('HSET', key, 'follow', string.format('%d %d %d', asks, math.max(0, till - by), math.max(0, last - by)))
   end
   if log then redis.call('HSET', key, 'log', (log:gsub('%f[^\n%z]%d+', earlier))) end
 end

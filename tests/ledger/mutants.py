@@ -268,3 +268,72 @@ MUTANTS = [
         "test_gates.test_rule_24_one_probe_passes_at_a_time", {},
     ),
 ]  # fmt: skip
+
+
+def _following(what: str, file: str, old: str, new: str, test: str, **given: Any) -> Mutant:  # noqa: ANN401
+    """A guard of what is written of a message after it was sent; none of the protocol's rules."""
+    return Mutant(0, what, file, old, new, f"test_following.test_{test}", given)
+
+
+FOLLOWING = [
+    _following(
+        "it is asked about for so long only", "follow.lua", "if job.till <= now then", "if job.till <= 0 then",
+        "a_delivery_that_never_ends_is_given_up",
+    ),
+    _following(
+        "what is taken is moved ahead", "follow.lua", "  redis.call('ZADD', FOLLOW, now + lease, job.id)\n", "",
+        "a_lost_asker_s_messages_are_asked_about_by_another",
+    ),
+    _following(
+        "an entry outlives its asker", "follow.lua", "ZADD', FOLLOW, now + lease, job.id", "ZREM', FOLLOW, job.id",
+        "a_lost_asker_s_messages_are_asked_about_by_another",
+    ),
+    _following(
+        "gates hold questions back", "follow.lua", "closed(CIRCUIT) or ", "",
+        "nobody_asks_while_the_gateway_fails_or_refuses_the_worker",
+    ),
+    _following(
+        "a gate of one's own too", "follow.lua", " or closed(worker_gate(worker))", "",
+        "nobody_asks_while_the_gateway_fails_or_refuses_the_worker",
+    ),
+    _following(
+        "off is off", "follow.lua", "not (job.moderated or wanted == '1')", "false",
+        "entries_of_records_that_are_gone_are_dropped",
+    ),
+    _following(
+        "a decision is of the campaign", "followed.lua", " or job.campaign_id ~= a.campaign then", " then",
+        "a_declined_message_has_failed",
+    ),
+    _following(
+        "a status is of the message", "followed.lua", " or job.message_id ~= a.message then", " then",
+        "every_word_is_heard", word="stale",
+    ),
+    _following(
+        "a decision is made once", "followed.lua", "not job.moderated or ", "",
+        "what_a_moderator_let_pass_is_sent", delivery=True,
+    ),
+    _following(
+        "a final delivery stays", "followed.lua", "  stop_following(job.id)\n  return 'delivery'", "return 'delivery'",
+        "a_delivery_is_asked_about_until_it_is_final",
+    ),
+    _following(
+        "a hint stays", "followed.lua", "if at > math.max(now, job.last + HINTED) then", "if true then",
+        "f68_a_hint_only_has_it_asked_about_sooner",
+    ),
+    _following(
+        "hints are put together", "ask_delivery.lua", "math.max(NOW, job.last + HINTED)", "NOW",
+        "f68_a_hint_only_has_it_asked_about_sooner",
+    ),
+    _following(
+        "a declined message is never sent again", "retry.lua", "if job.message_id then return 'declined' end", "",
+        "a_declined_message_has_failed",
+    ),
+    _following(
+        'declined stays, whoever says "sent" again', "_asking.lua", "job.state == 'sent' or job.message_id",
+        "job.state == 'sent'", "a_declined_message_has_failed",
+    ),
+    _following(
+        "declined stays, whoever finds it", "answer.lua", "\n     and not job.message_id then", " then",
+        "a_declined_message_has_failed",
+    ),
+]  # fmt: skip

@@ -51,6 +51,7 @@ class Snapshot:
         now: Redis's time, ms.
         jobs: Every record, by job id.
         due: When each job is due, ms; in the order of the set.
+        follow: When each message is asked about, ms.
         lists: Every list, by key.
         batches: Every batch's record.
         idempotency: Idempotency keys' hashes and whose they are.
@@ -66,6 +67,7 @@ class Snapshot:
     now: int
     jobs: dict[str, dict[str, str]] = field(default_factory=dict)
     due: dict[str, int] = field(default_factory=dict)
+    follow: dict[str, int] = field(default_factory=dict)
     lists: dict[str, list[str]] = field(default_factory=dict)
     batches: dict[str, dict[str, int]] = field(default_factory=dict)
     idempotency: dict[str, str] = field(default_factory=dict)
@@ -100,6 +102,8 @@ class Snapshot:
                 taken.lists[key] = content
             elif key == keys.DUE and kind == "zset":
                 taken.due.update(zip(content[::2], map(int, content[1::2]), strict=True))
+            elif key == keys.FOLLOW and kind == "zset":
+                taken.follow.update(zip(content[::2], map(int, content[1::2]), strict=True))
             elif key == keys.ended(name) and kind == "zset":
                 taken.ended[name] = set(content[::2])
             elif key == keys.job(name) and kind == "hash":
@@ -171,6 +175,7 @@ def problems(taken: Snapshot, *, strays: Collection[str] = (), touched: Collecti
         *_batch_problems(taken),
         *_asking_problems(taken),
         *_ended_problems(taken),
+        *_follow_problems(taken),
     ]
 
 
@@ -254,4 +259,14 @@ def _ended_problems(taken: Snapshot) -> list[str]:
         there = {job_id for job_id, record in taken.jobs.items() if record["state"] == state}
         if there != listed & set(taken.jobs):
             found.append(f"{sorted(there)} are {state}, and {sorted(listed)} are listed")
+    return found
+
+
+def _follow_problems(taken: Snapshot) -> list[str]:
+    """What was sent is followed if its record says so; an entry may outlive its record."""
+    says = {job_id for job_id, record in taken.jobs.items() if "follow" in record}
+    found = [f"{job_id} is followed as {taken.jobs[job_id]['state']}" for job_id in says
+             if taken.jobs[job_id]["state"] != State.SENT]  # fmt: skip
+    if says != (listed := set(taken.follow) & set(taken.jobs)):
+        found.append(f"{sorted(says)} say that they are followed, and {sorted(listed)} are listed")
     return found

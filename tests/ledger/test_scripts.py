@@ -19,6 +19,7 @@ from smsq.job import RECORD_VERSION
 from smsq.lanes import LANES
 from smsq.ledger import BEGIN_WORDS, CANCEL_WORDS, MARK_WORDS, RETRY_WORDS, SETTLE_WORDS, NewJob, Options, Settlement
 from smsq.ledger.asking import ANSWER_WORDS
+from smsq.ledger.following import FOLLOWED_WORDS
 from smsq.scripts import script
 from smsq.settings import Settings
 from smsq.sms import Sms
@@ -66,7 +67,7 @@ def test_each_script_has_its_contract_and_its_function(name: str) -> None:
     ("name", "words"),
     [
         ("begin", BEGIN_WORDS), ("settle", SETTLE_WORDS), ("cancel", CANCEL_WORDS), ("answer", ANSWER_WORDS),
-        ("retry", RETRY_WORDS), ("mark_sent", MARK_WORDS),
+        ("retry", RETRY_WORDS), ("mark_sent", MARK_WORDS), ("followed", FOLLOWED_WORDS),
     ],
 )  # fmt: skip
 def test_the_contract_names_the_words_that_python_knows(name: str, words: frozenset[str]) -> None:
@@ -162,12 +163,14 @@ def hear_retry(act: Actor) -> set[str]:
         "expired": act.in_state(State.FAILED),
         "cancelled": act.in_state(State.FAILED, batch_id="b"),
         "other": act.in_state(State.SENT),
+        "declined": act.in_state(State.FAILED),
         "gone": act.new_id(),
         "malformed": act.in_state(State.FAILED),
         "newer": act.in_state(State.FAILED),
     }
     act.run(ledger.cancel_batch("b"))
     changes = {"asking": ("epoch", "1"), "expired": ("expires", "1"), "malformed": ("at", "abc"), "newer": ("v", "9")}
+    changes["declined"] = ("message_id", "1")
     for word, (field, value) in changes.items():
         act.client.hset(keys.job(ids[word]), field, value)
     words = act.run(ledger.retry(list(ids.values()), "failed", "n"))
