@@ -2,8 +2,9 @@
 
 import hashlib
 import math
+import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -11,8 +12,11 @@ from typing import Any, Final, Generic, TypeVar
 
 T = TypeVar("T")
 
-#: What every script begins with, in this order.
+#: What scripts begin with, in this order; a part may use what is before it.
 SHARED: Final = ("_epoch", "_record", "_following", "_asking", "_gates")
+#: Those that every script has. Redis makes all their functions anew for each run: the rest goes where it is used.
+_ALWAYS: Final = frozenset({"_epoch", "_record"})
+_DEFINED: Final = re.compile(r"^local (?:function )?(\w+(?:, \w+)*)", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +52,7 @@ def text(raw: bytes) -> str:
 
 @cache
 def script(name: str) -> Script:
-    """Loads a script by its file's name: its first line (the flags), what all share, the rest.
+    """Loads a script by its file's name: its first line (the flags), what it shares with others, the rest.
 
     Its ARGV begins with the newest epoch that the caller knows and the time for which the call has been tried (ms), and
     it answers epoch, Redis's time (ms) and what the file returns: the runners add the ones and take the others off.
@@ -60,9 +64,18 @@ def script(name: str) -> Script:
 
     flags, _, body = read(name).partition("\n")
     reads_only = f"local READS_ONLY = {'true' if 'no-writes' in flags else 'false'}"
-    answer = ("local function answer()", body, "end", "return {EPOCH.number, NOW, answer()}")
-    text = "\n".join([flags, reads_only, *map(read, SHARED), *answer])
+    parts = [f"local function answer()\n{body}\nend\nreturn {{EPOCH.number, NOW, answer()}}"]
+    for part in reversed(SHARED):
+        if part in _ALWAYS or _uses(parts, read(part)):
+            parts.insert(0, read(part))
+    text = "\n".join([flags, reads_only, *parts])
     return Script(name, text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
+
+
+def _uses(texts: Iterable[str], part: str) -> bool:
+    """Whether something that a part defines is named in texts."""
+    defined = {name for names in _DEFINED.findall(part) for name in names.split(", ")}
+    return any(not defined.isdisjoint(re.findall(r"\w+", text)) for text in texts)
 
 
 #: Seconds by which Redis's clock may move against ours without anyone's doing: corrections of either clock.
