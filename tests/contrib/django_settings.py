@@ -1,7 +1,8 @@
-"""Django's settings for tests of the outbox; OUTBOX_DB names the file of its database."""
+"""Django's settings for tests of the outbox; DJANGO_DATABASE is its database, as JSON."""
 
+import json
 import os
 
 INSTALLED_APPS = ["smsq.contrib.django"]
 USE_TZ = True
-DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": os.environ["OUTBOX_DB"]}}
+DATABASES = {"default": json.loads(os.environ["DJANGO_DATABASE"])}

@@ -1,114 +1,77 @@
-"""The outbox with Django: real processes, killed between the steps, and a worker that sends what was committed."""
+"""The outbox of Django: a Redis that is away at the commit, and what a person decides about refused rows."""
 
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import closing
-from pathlib import Path
-from sqlite3 import connect
-
-import pytest
+import json
+from datetime import UTC, datetime, timedelta
 
 from smsq import SmsQueue
-from tests.support.jobs import end_of
-from tests.support.sandbox import ROOT, Sandbox, ordinary
-from tests.support.server import Server, free_port
-from tests.support.waiting import wait_until
-from tests.support.worker import Worker, environment
+from tests.contrib.conftest import Run
+from tests.contrib.databases import Database
+from tests.support.server import free_port
 
-Run = Callable[..., "subprocess.Popen[str]"]
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Path:
-    """Where the database is."""
-    return tmp_path / "outbox.sqlite"
-
-
-@pytest.fixture
-def run(server: Server, database: Path) -> Iterator[Run]:
-    """Starts a Python module of the project as a process."""
-    started: list[subprocess.Popen[str]] = []
-
-    def start(*arguments: str, **variables: str) -> "subprocess.Popen[str]":
-        settings = {"DJANGO_SETTINGS_MODULE": "tests.contrib.django_settings", "OUTBOX_DB": str(database)}
-        env = environment(server.url, "http://127.0.0.1:9", **(settings | variables))
-        pipe = subprocess.PIPE
-        started.append(
-            subprocess.Popen(
-                [sys.executable, "-m", *arguments], cwd=ROOT, env=env, stdin=pipe, stdout=pipe, stderr=pipe, text=True
-            )
-        )
-        return started[-1]
-
-    done = start("django", "migrate", "--verbosity", "0")
-    assert done.wait(60) == 0, done.communicate()[1]
-    yield start
-    for each in started:
-        each.kill()
-        each.communicate()
+_PROMISE = """
+from django.core.management import call_command
+call_command("migrate", verbosity=0)
+from django.db import transaction
+from smsq import Sms
+from smsq.contrib.django.outbox import enqueue_on_commit
+for number in (3, 1):
+    with transaction.atomic():
+        for _ in range(number):
+            enqueue_on_commit(Sms(recipient="+77010000001", text="Код: 4711"), batch_id="all")
+"""
+#: Runs commands, one in a line of standard input; prints the exit code and what was printed, as JSON.
+_COMMANDS = """
+import io, json, shlex, sys
+from django.core.management import CommandError, call_command
+for line in sys.stdin:
+    out, code = io.StringIO(), 0
+    try:
+        call_command(*shlex.split(line), stdout=out)
+    except CommandError as error:
+        code = error.returncode
+        print(error, file=out)
+    print(json.dumps([code, out.getvalue()]), flush=True)
+"""
 
 
-def rows(database: Path) -> dict[str, tuple[str, str, str]]:
-    """Returns state, payload and job of each row."""
-    with closing(connect(database)) as connection:
-        found = connection.execute("SELECT id, state, payload, job_id FROM smsq_outbox").fetchall()
-    return {row_id: (state, payload, job) for row_id, state, payload, job in found}
+def test_a_person_decides_about_refused_rows(run: Run, queue: SmsQueue, database: Database) -> None:
+    """They are listed with the reason, and no more; released, they become jobs; discarded, they are gone.
 
+    Before, Redis was away at the commits: that cost one time-out each, and nobody's number is in the log.
+    """
+    away = run("django", "shell", "-v", "0", "-c", _PROMISE, SMSQ_REDIS_URL=f"redis://127.0.0.1:{free_port()}/0")
+    out, err = away.communicate(timeout=60)
+    assert away.returncode == 0, err
+    assert err.count("waits for the relay") == 2, err
+    assert "4711" not in out + err
+    assert [row.state for row in database.rows().values()] == ["waiting"] * 4
+    database.change(created_at=datetime.now(UTC) - timedelta(days=30))
+    first, *others = database.rows()
 
-def relay(run: Run, **variables: str) -> "tuple[int, str]":
-    """Runs the command to its end and returns its exit code and output."""
-    process = run("django", "smsq_relay", **variables)
-    out, err = process.communicate(timeout=60)
-    return process.returncode, out + err
+    shell = run("django", "shell", "-v", "0", "-c", _COMMANDS)
 
+    def command(line: str) -> tuple[int, str]:
+        assert shell.stdin
+        assert shell.stdout
+        shell.stdin.write(f"{line}\n")
+        shell.stdin.flush()
+        code, printed = json.loads(shell.stdout.readline())
+        return code, printed
 
-def test_committed_is_sent_once_and_rolled_back_never(
-    run: Run, database: Path, queue: SmsQueue, sandbox: Sandbox, worker: Callable[..., Worker]
-) -> None:
-    """Killed before the commit, after it, and between hand-over and mark; rolled back; and left alone."""
-    steps = ["before commit", "after commit", "after relay", "rollback", "never"]
-    phones = {step: ordinary(7_200_000 + number) for number, step in enumerate(steps)}
-    ids = {}
-
-    def start(step: str) -> "subprocess.Popen[str]":
-        return run("tests.contrib.django_child", step, f"+{phones[step]}")
-
-    def reached(child: "subprocess.Popen[str]", step: str) -> None:
-        assert child.stdout
-        ids[step] = child.stdout.readline().strip().replace("-", "")
-        if step in {"rollback", "never"}:
-            assert child.wait(60) == 0
-        else:
-            assert child.stdout.readline() == "here\n"
-            child.kill()
-
-    reached(start("before commit"), "before commit")  # alone: it holds the database until its end
-    for step, child in {step: start(step) for step in steps[1:]}.items():
-        reached(child, step)
-    before = rows(database)
-    assert before.keys() == {ids[step] for step in ("after commit", "after relay", "never")}
-    assert before[ids["after commit"]][0] == before[ids["after relay"]][0] == "waiting"
-    assert before[ids["never"]][:2] == ("relayed", "")
-    assert relay(run, SMSQ_REDIS_URL=f"redis://127.0.0.1:{free_port()}/0")[0] == 3
-    assert rows(database) == before
-
-    two = [run("django", "smsq_relay") for _ in range(2)]
-    assert [each.wait(60) for each in two] == [0, 0]
-    after = rows(database)
-    assert {state[:2] for state in after.values()} == {("relayed", "")}
-    worker()
-    for _, _, job_id in after.values():
-        end_of(queue, job_id)
-    assert sandbox.counts() == {phones[step]: 1 for step in ("after commit", "after relay", "never")}
-
-
-def test_the_relay_as_a_service(run: Run, database: Path) -> None:
-    """With --forever it takes what others leave, and nobody's number is in the table then."""
-    service = run("django", "smsq_relay", "--forever", "--interval", "0.1")
-    child = run("tests.contrib.django_child", "after commit", f"+{ordinary(7_200_010)}")
-    assert child.stdout
-    row_id = child.stdout.readline().strip().replace("-", "")
-    wait_until(lambda: rows(database).get(row_id, ("",))[0] == "relayed", what="the service relays it")
-    assert rows(database)[row_id][1] == ""
-    assert service.poll() is None
+    assert command("smsq_relay") == (0, "relayed 0\n")
+    code, listed = command("smsq_refused --json")
+    assert code == 0
+    shown = [json.loads(line) for line in listed.splitlines()]
+    assert {each["id"] for each in shown} == {first, *others}
+    assert all("older than" in each["error"] for each in shown)
+    assert "7701" not in listed
+    assert command("smsq_refused --release") == (2, "name the rows by their ids, or all of them by --all\n")
+    assert command(f"smsq_refused {first} --release") == (0, "released 1\n")
+    assert command(f"smsq_refused {first} --discard") == (1, "discarded 0\n1 of the rows aren't refused\n")
+    assert command("smsq_refused --all --discard") == (0, "discarded 3\n")
+    assert command("smsq_relay") == (0, "relayed 1\n")
+    assert list(database.rows()) == [first]
+    assert database.rows()[first].payload == ""
+    batch = queue.batch("all")
+    assert batch is not None
+    assert batch.total == 1

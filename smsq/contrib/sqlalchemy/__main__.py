@@ -38,11 +38,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     print_anything()
     try:
         args = _parser().parse_args(argv)
-        outbox = Outbox(sa.MetaData(), SmsQueue.from_env(), table_name=args.table, schema=args.schema)
+        queue = SmsQueue.from_env()
+        outbox = Outbox(sa.MetaData(), queue, table_name=args.table, schema=args.schema)
         engine = _engine(args.url)
         if engine.dialect.is_async:
-            return asyncio.run(_in_greenlet(args, outbox, engine))
-        return int(args.run(args, outbox, engine))
+            return asyncio.run(_arun(args, outbox, engine))
+        try:
+            return int(args.run(args, outbox, engine))
+        finally:
+            engine.dispose()
+            queue.close()
     except UsageError as error:
         complain(str(error))
     except ConfigurationError as error:
@@ -59,12 +64,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     return Exit.WRONG_INPUT
 
 
-async def _in_greenlet(args: argparse.Namespace, outbox: Outbox, engine: sa.Engine) -> int:
+async def _arun(args: argparse.Namespace, outbox: Outbox, engine: sa.Engine) -> int:
     """Runs a command on an async driver."""
     try:
         return int(await greenlet_spawn(args.run, args, outbox, engine))
     finally:
         await AsyncEngine(engine).dispose()
+        await outbox.queue.aclose()
 
 
 def _parser() -> Parser:
