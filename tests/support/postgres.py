@@ -9,6 +9,7 @@ import signal
 import subprocess
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import psycopg
 
@@ -22,8 +23,8 @@ def missing() -> str:
     """Returns why no server can be started on this machine, or ''."""
     if _programs() is None:
         return "PostgreSQL isn't installed"
-    if os.geteuid() == 0 and (_owner() is None or not shutil.which("runuser")):
-        return "PostgreSQL can't be started: we are root, and there is nobody else to run it"
+    if os.geteuid() == 0 and _owner() is None:
+        return f"PostgreSQL refuses to run as root, and there is no user {_USER!r}"
     return ""
 
 
@@ -47,19 +48,20 @@ class Postgres:
     def __init__(self) -> None:
         programs = _programs()
         assert programs is not None, missing()
-        self._command = [] if os.geteuid() else ["runuser", "-u", _USER, "--"]
         self._databases = map("db{}".format, itertools.count())
         # Not below pytest's folder: that is its user's alone, and a socket's path has a hundred characters at most.
         self.folder = Path(tempfile.mkdtemp(prefix="smsq-pg-"))
-        if owner := _owner() if self._command else None:
+        as_owner: dict[str, Any] = {"cwd": "/", "stdout": subprocess.DEVNULL}
+        if os.geteuid() == 0 and (owner := _owner()):
             os.chown(self.folder, owner.pw_uid, owner.pw_gid)
+            as_owner |= {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []}
         data = self.folder / "data"
-        initdb = [programs / "initdb", "-D", data, "-U", _USER, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
-        subprocess.run([*self._command, *map(str, initdb)], cwd="/", check=True, stdout=subprocess.DEVNULL)
-        options = ["-k", self.folder, "-c", "listen_addresses=", "-c", "fsync=off"]
-        self._process = subprocess.Popen(
-            [*self._command, *map(str, [programs / "postgres", "-D", data, *options])], cwd="/", stderr=subprocess.PIPE
-        )
+        options = f"-U {_USER} -A trust -E UTF8 --locale=C --no-sync".split()
+        initdb: list[str | Path] = [programs / "initdb", "-D", data, *options]
+        subprocess.run(initdb, check=True, **as_owner)
+        options = "-c listen_addresses= -c fsync=off".split()
+        server: list[str | Path] = [programs / "postgres", "-D", data, "-k", self.folder, *options]
+        self._process = subprocess.Popen(server, stderr=subprocess.DEVNULL, **as_owner)
         wait_until(self._answers, what="PostgreSQL answers")
 
     def _answers(self) -> bool:
@@ -80,7 +82,6 @@ class Postgres:
 
     def stop(self) -> None:
         """Ends it, and removes its files."""
-        # The server itself, not `runuser` before it; SIGINT doesn't wait for clients.
-        os.kill(int((self.folder / "data" / "postmaster.pid").read_text().split()[0]), signal.SIGINT)
-        self._process.communicate(timeout=30)
+        self._process.send_signal(signal.SIGINT)  # SIGTERM waits for clients
+        self._process.wait(30)
         shutil.rmtree(self.folder)
