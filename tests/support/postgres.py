@@ -59,7 +59,7 @@ class Postgres:
         options = f"-U {_USER} -A trust -E UTF8 --locale=C --no-sync".split()
         initdb: list[str | Path] = [programs / "initdb", "-D", data, *options]
         subprocess.run(initdb, check=True, **as_owner)
-        options = "-c listen_addresses= -c fsync=off".split()
+        options = ["-c", "listen_addresses=", "-c", "fsync=off"]
         server: list[str | Path] = [programs / "postgres", "-D", data, "-k", self.folder, *options]
         self._process = subprocess.Popen(server, stderr=subprocess.DEVNULL, **as_owner)
         wait_until(self._answers, what="PostgreSQL answers")
