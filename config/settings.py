@@ -107,6 +107,10 @@ class WorkerSettings(Settings):
     shutdown_grace: float = Field(
         default=30.0, ge=1, le=600, description="Seconds a stopping worker gives the calls that are out"
     )
+    delivery: bool = Field(
+        default=False,
+        description="Whether the gateway is asked what became of sent messages, 100 a call: `job.delivery`",
+    )
     metrics_host: str = Field(
         default="127.0.0.1", min_length=1, description="Address of a worker's `/metrics`, `/healthz` and `/readyz`"
     )

@@ -14,7 +14,7 @@ from smsq.ledger import EndedState, Erased, Marked, Pause, RetryWord
 from smsq.overview import Overview
 from smsq.queue import DEADLINE
 from smsq.settings import Settings
-from smsq.timeline import Event, events_of, waits_for
+from smsq.timeline import Event, events_of, waits_for, waits_for_moderator
 
 #: Jobs that one script reads, and that one changes: a millisecond or two of Redis's time.
 _PAGE: Final = 500
@@ -129,7 +129,7 @@ class Operator:
         story = self._runner.run(ledger.story(job_id), DEADLINE)
         if story is None:
             return None
-        waits = None if story.job.state.final else waits_for(story, self.overview())
+        waits = waits_for_moderator(story) if story.job.state.final else waits_for(story, self.overview())
         return Timeline(story.job, events_of(story), waits)
 
     def parked(self) -> Iterator[tuple[str, str]]:

@@ -57,14 +57,24 @@ class Event:
 def events_of(story: Story) -> list[Event]:
     """Returns what happened to a job, in order."""
     events = [Event(_accepted(story), "accepted", _where(story)), *_came_due(story)]
+    sent_at = None if story.job.state is not State.SENT else _done(story)
     for event in _noted(story):
+        if event.name == "moderation" and not any(each.name == "sent" for each in events):
+            sent_at = event.at  # what follows, a moderator's decision too, came after it was sent
+            events += _sent(story, events, sent_at)
         events.append(_with_wait(event, events[-1], story))
-    if (last := _unnoted_attempt(story, events)) is not None:
-        events.append(_with_wait(last, events[-1], story))
-    if story.job.state.final:
+    if sent_at is not None and not any(each.name == "sent" for each in events):
+        events += _sent(story, events, sent_at)
+    if story.job.state.final and story.job.state is not State.SENT:
         end = Event(_done(story), str(story.job.state), _outcome(story))
         events.append(_with_wait(end, events[-1], story))
     return events
+
+
+def waits_for_moderator(story: Story) -> str | None:
+    """Returns what a job waits for that was sent and isn't let pass yet; None if it doesn't."""
+    moderated = story.job.state is State.SENT and story.job.campaign_status == 1 and "follow" in story.record
+    return "a moderator's decision" if moderated else None
 
 
 def waits_for(story: Story, overview: Overview) -> str | None:
@@ -143,14 +153,24 @@ def _noted(story: Story) -> Iterator[Event]:
                 yield Event(at, name, detail)
 
 
-def _unnoted_attempt(story: Story, events: list[Event]) -> Event | None:
+def _sent(story: Story, events: list[Event], at: int) -> Iterator[Event]:
+    """How a job was sent, and its ids."""
+    job, last = story.job, events[-1]
+    if (attempt := _unnoted_attempt(story, events, at)) is not None:
+        yield (last := _with_wait(attempt, last, story))
+    delivery = f", {job.delivery}" if job.delivery else ""
+    end = Event(at, "sent", f"messageId {job.message_id}, campaignId {job.campaign_id}{delivery}")
+    yield _with_wait(end, last, story)
+
+
+def _unnoted_attempt(story: Story, events: list[Event], at: int) -> Event | None:
     """The attempt by which a job was sent: it is in the record's fields alone."""
     took = story.record.get("took", "")
-    if story.job.state is not State.SENT or not took.isdigit() or events[-1].name in ("found", "marked"):
+    if not took.isdigit() or events[-1].name in ("found", "marked"):
         return None
     before = sum(each.calls or 0 for each in events) + sum(each.name == "lost" for each in events)
     calls = story.job.attempts - before
-    return Event(_done(story), "attempt", "sent", calls if calls > 0 else None, int(took))
+    return Event(at, "attempt", "sent", calls if calls > 0 else None, int(took))
 
 
 def _with_wait(event: Event, before: Event, story: Story) -> Event:
@@ -169,7 +189,4 @@ def _resumed(pause: Pause) -> str:
 
 
 def _outcome(story: Story) -> str:
-    job = story.job
-    if job.state is State.SENT:
-        return f"messageId {job.message_id}, campaignId {job.campaign_id}"
-    return str(job.error) if job.error else ""
+    return str(story.job.error) if story.job.error else ""

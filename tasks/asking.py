@@ -17,8 +17,9 @@ from smsq.ledger import Looked, Told
 from smsq.ledger.asking import AnswerWord
 from smsq.message import campaign_token, load
 from smsq.privacy import mask_recipient
-from smsq.scripts import boot_time
 from tasks import decide, identity
+from tasks.following import plan
+from tasks.pace import Share
 from tasks.runtime import Runtime, Stopped
 
 log: FilteringBoundLogger = structlog.get_logger()
@@ -28,7 +29,7 @@ ROUND: Final = 500
 #: Seconds that a round may take; a job whose asker died in it is asked about again then.
 PATIENCE: Final = 120.0
 _MARGIN: Final = 15.0
-#: Under a rate limit a question goes out at most as often as each fifth call: sending isn't starved.
+#: Under a rate limit a question goes out at most as often as each fifth call.
 _SHARE: Final = 5
 
 
@@ -43,7 +44,7 @@ class Asker:
     def __init__(self, process: Runtime, tell: Callable[[Told, AnswerWord], None]) -> None:
         self._process = process
         self._tell = tell
-        self._earliest = 0.0
+        self._share = Share(process.pace, _SHARE)
 
     async def ask(self, looked: Looked, token: str, epoch: int) -> None:
         """Puts questions and writes the answers down.
@@ -54,7 +55,7 @@ class Asker:
             epoch: The epoch in which they were given.
         """
         process = self._process
-        questions, told, recipients = [], [], {}
+        questions, told, recipients, plans = [], [], {}, {}
         for each in looked.questions:
             try:
                 sms = load(each.message)
@@ -64,13 +65,15 @@ class Asker:
             mark = campaign_token(each.job_id) if process.settings.campaign_token else ""
             # What the ledger forgot was most likely called for as everything here is.
             number = each.called or (process.settings.redirect_to if each.doubt else None) or sms.recipient
-            recipients[each.job_id] = sms.recipient
+            recipients[each.job_id], plans[each.job_id] = sms.recipient, plan(process.settings, sms)
             questions.append(Question(each.job_id, number, sms.text, sms.sender, mark, each.first / 1000))
         replies = await self._replies(questions, Canary(*looked.canary) if looked.canary else None)
         for reply in replies:
             ids = tuple((match.message_id, match.campaign_id, match.campaign_status) for match in reply.matches)
-            recipient = recipients[reply.job_id]
-            told.append(Told(reply.job_id, token, epoch, reply.word, reply.reason, ids, recipient, reply.proved))
+            recipient, following = recipients[reply.job_id], plans[reply.job_id]
+            told.append(
+                Told(reply.job_id, token, epoch, reply.word, reply.reason, ids, recipient, reply.proved, following)
+            )
         try:
             await self._hear(replies)
             words = await asyncio.gather(*map(process.answer, told))
@@ -99,17 +102,9 @@ class Asker:
             canary,
             zone=process.zone,
             now=identity.known.redis_time(),
-            permit=self._permit,
+            permit=self._share.permit,
             within=PATIENCE - _MARGIN,
         )
-
-    async def _permit(self) -> None:
-        """Waits for a moment of the common pace, of which questions have a share."""
-        pace, loop = self._process.pace, asyncio.get_running_loop()
-        await asyncio.sleep(max(0.0, self._earliest - loop.time()))
-        at = await pace.reserve()
-        self._earliest = loop.time() + _SHARE * pace.interval / 1000
-        await asyncio.sleep(max(0.0, at - boot_time()))
 
 
 def _log(told: Told, word: AnswerWord, attempt: int) -> None:

@@ -65,3 +65,25 @@ class Pace:
         given = [now + (reserved.first + number * reserved.spacing) / 1000 for number in range(reserved.many)]
         refused = -max(0.01, reserved.first / 1000)
         return given + [refused] * (len(waiting) - reserved.many)
+
+
+class Share:
+    """The part of the common pace that those have who ask, so that sending isn't starved.
+
+    Args:
+        pace: The pace.
+        each: Under a rate limit, a question goes out at most as often as each so many-th call.
+    """
+
+    def __init__(self, pace: Pace, each: int) -> None:
+        self._pace = pace
+        self._each = each
+        self._earliest = 0.0
+
+    async def permit(self) -> None:
+        """Waits for a moment; without a rate too, while the gateway wants no calls."""
+        loop = asyncio.get_running_loop()
+        await asyncio.sleep(max(0.0, self._earliest - loop.time()))
+        at = await self._pace.reserve()
+        self._earliest = loop.time() + self._each * self._pace.interval / 1000
+        await asyncio.sleep(max(0.0, at - boot_time()))

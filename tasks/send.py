@@ -24,6 +24,7 @@ from smsq.states import State
 from tasks import loop
 from tasks.calling import call
 from tasks.decide import decide, hear
+from tasks.following import plan
 from tasks.guard import HELD_BACK, allows
 from tasks.hold import Hold
 from tasks.request import Ended
@@ -166,7 +167,10 @@ async def _call_or_wait(
     if settings.redirect_to:
         form["recipient"] = settings.redirect_to  # as begin noted: the gateway is asked by it
     outcome, calls = await call(lambda: one_call(form), window=settings.retry_window, stopping=process.stopping)
-    return decide(hold, sms, outcome, calls, give_up_after=settings.give_up_after), sms
+    settlement = decide(hold, sms, outcome, calls, give_up_after=settings.give_up_after)
+    if settlement.ids:
+        settlement.following = plan(settings, sms)
+    return settlement, sms
 
 
 def _settlement(hold: Hold, to: State, calls: int = 0, *, error: JobError | None = None, at: int = 0) -> Settlement:

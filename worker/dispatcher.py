@@ -26,6 +26,7 @@ from smsq.ledger.asking import AnswerWord
 from smsq.probe import LATE, Health
 from tasks import identity
 from tasks.asking import PATIENCE, ROUND, Asker
+from tasks.following import Follower
 from tasks.runtime import runtime
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ LIMIT = 500
 _TIMEOUT = 5.0
 #: Seconds between rounds of questions: a few calls answer for all that come meanwhile (F93).
 _ROUNDS_APART = 1.0
+#: Looks between two rounds of questions about sent messages: what comes due meanwhile shares a call.
+_FOLLOWED_APART = 10
 #: Milliseconds within which a worker that lives was heard of.
 _ALIVE = 5000
 #: Keys that a step of the sweep looks at: a million jobs are seen in about three hours.
@@ -79,7 +82,10 @@ class Dispatcher:
 
     def start(self) -> None:
         """Starts the thread."""
-        self._asker = Asker(runtime(), self._announce)
+        process = runtime()
+        self._asker = Asker(process, self._announce)
+        follower = Follower(process, apart=_FOLLOWED_APART * self._interval)
+        self._following = asyncio.run_coroutine_threadsafe(follower.run(), process.thread.loop)
         self._thread = threading.Thread(target=self._run, name="smsq-dispatcher", daemon=True)
         self._thread.start()
 
@@ -87,6 +93,7 @@ class Dispatcher:
         """Wakes the thread and waits for its end."""
         self._stopping.set()
         if self._thread:
+            self._following.cancel()
             self._thread.join()
         self._runner.close()
 

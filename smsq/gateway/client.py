@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 SEND_SMS: Final = "service/message/sendsmsmessage"
 MESSAGE_LIST: Final = "service/message/list"
 CAMPAIGN_GET: Final = "service/campaign/get"
+SMS_STATUS: Final = "service/message/getsmsstatus"
 OWN_BALANCE: Final = "service/user/getownbalance"
 
 MAX_ANSWER_BYTES: Final = 64 * 1024
@@ -107,7 +108,7 @@ class Client:
             raise ValueError("The gateway's URL must be http:// or https:// with a host, without ? and #")
         self._urls = {
             method: (server / method).with_query(output="json", api="v1")
-            for method in (SEND_SMS, MESSAGE_LIST, CAMPAIGN_GET, OWN_BALANCE)
+            for method in (SEND_SMS, MESSAGE_LIST, CAMPAIGN_GET, SMS_STATUS, OWN_BALANCE)
         }
         self._key = api_key if isinstance(api_key, SecretStr) else SecretStr(api_key)
         self._encoded_key = SecretStr(urlencode({"apiKey": self._key.get_secret_value()}) + "&")
@@ -160,7 +161,7 @@ class Client:
         """Calls a method that changes nothing, once, within the same limits of time.
 
         Args:
-            method: `MESSAGE_LIST`, `CAMPAIGN_GET` or `OWN_BALANCE`.
+            method: `MESSAGE_LIST`, `CAMPAIGN_GET`, `SMS_STATUS` or `OWN_BALANCE`.
             form: Its parameters by their API names, without the key.
 
         Returns:

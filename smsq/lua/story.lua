@@ -7,7 +7,7 @@
 --         {"<until, ms> <lane or all> <since, ms> <reason>", ...}, field, value, ...}; without fields: not a record
 local id = ARGV[1]
 local SHOWN = {'v', 'state', 'lane', 'batch', 'at', 'done', 'expires', 'attempts', 'took', 'ask', 'losses', 'log', 'epoch',
-               'error', 'message_id', 'campaign_id', 'campaign_status', 'send_at'}
+               'error', 'message_id', 'campaign_id', 'campaign_status', 'send_at', 'delivery', 'follow'}
 if redis.call('EXISTS', job_key(id)) == 0 then return {} end
 local due = redis.pcall('ZSCORE', DUE, id)
 local answer = {NOW, 0, 1, tonumber(type(due) == 'string' and due or -1), {}}

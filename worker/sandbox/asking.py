@@ -119,7 +119,7 @@ def _whole_campaign(gateway: Gateway, message: Message) -> dict[str, Any]:
         "mclass": str(message.order.mclass),
         "validity": str(message.order.validity),
         "isDeleted": "0",
-        "globalComment": "Отклонено модератором" if declined else None,
+        "globalComment": f"Отклонено модератором: «{message.text}» на +{message.order.recipient}" if declined else None,
     }
 
 

@@ -174,7 +174,14 @@ def _passing() -> Iterator[Behaviour]:
 
 _ACCOUNT_AND_NUMBER: Final = (
     Behaviour("6001", "moderated", "status 1; approved after 15 minutes", _AT_ONCE, accepted, fate=Fate.APPROVED),
-    Behaviour("6002", "declined", "status 1; declined after 15 minutes", _AT_ONCE, accepted, fate=Fate.DECLINED),
+    Behaviour(
+        "6002",
+        "declined",
+        "status 1; declined after 15 minutes, with a comment that quotes text and number",
+        _AT_ONCE,
+        accepted,
+        fate=Fate.DECLINED,
+    ),
     Behaviour("6003", "undelivered", "accepted; ends as UNDELIV", _AT_ONCE, accepted, fate=Fate.UNDELIVERED),
     Behaviour("6004", "expired", "accepted; ends as EXPIRED", _AT_ONCE, accepted, fate=Fate.EXPIRED),
     Behaviour("6005", "rejected", "accepted; ends as REJECTD", _AT_ONCE, accepted, fate=Fate.REJECTED),

@@ -1,0 +1,178 @@
+"""Did it arrive: a real worker asks the sandbox what became of messages after it accepted them."""
+
+import json
+import signal
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from celery import Celery
+
+from smsq import Job, Sms, SmsQueue, keys
+from smsq.cli import main
+from smsq.errors import SmsNotSent
+from smsq.states import State
+from tests.sending.conftest import StartWorker
+from tests.support.jobs import end_of
+from tests.support.sandbox import Sandbox, ordinary
+from tests.support.server import Server
+from tests.support.waiting import wait_until
+from tests.support.worker import Worker
+
+if TYPE_CHECKING:
+    import redis
+
+TEXT = "Код: 4711. Никому не говорите"
+#: More than one call can ask about.
+MANY = 250
+LEFT_ALONE = "a moderator declined it, and its text isn't kept; send a changed one as a new job"
+Command = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def smsq(server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """Runs `smsq` on the shared server; returns the exit code and what it printed."""
+    monkeypatch.setenv("SMSQ_REDIS_URL", server.url)
+
+    def run(*words: str) -> tuple[int, str, str]:
+        return int(main(words)), *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def worker_up(standing: StartWorker) -> Worker:
+    """A worker that wants to know of deliveries."""
+    return standing(SMSQ_DELIVERY="on", SMSQ_DISPATCH_INTERVAL="0.05")
+
+
+def send(queue: SmsQueue, number: str, batch_id: str | None = None) -> Job:
+    """Sends a message."""
+    job = end_of(queue, queue.enqueue(Sms(recipient=number, text=TEXT), batch_id=batch_id).id)
+    assert job.state is State.SENT
+    return job
+
+
+def ask_now(client: "redis.Redis", *job_ids: str) -> None:
+    """Has the moment come at which messages are asked about."""
+    assert all(score is not None for score in client.zmscore(keys.FOLLOW, [*job_ids])), "nobody follows it"
+    client.zadd(keys.FOLLOW, dict.fromkeys(job_ids, 0), xx=True)
+
+
+def known(queue: SmsQueue, job_id: str, **fields: Any) -> Job:  # noqa: ANN401
+    """Waits until a job has these, and returns it."""
+
+    def has() -> Job | None:
+        job = queue.lookup(job_id)
+        return job if job and all(getattr(job, name) == value for name, value in fields.items()) else None
+
+    job = wait_until(has, what=f"{fields}")
+    assert job
+    return job
+
+
+def asked(sandbox: Sandbox, method: str) -> int:
+    """How often a method was called."""
+    return sum(call["method"] == method for call in sandbox.calls())
+
+
+def test_moderated_then_sent_then_delivered(
+    worker_up: Worker, queue: SmsQueue, sandbox: Sandbox, client: "redis.Redis"
+) -> None:
+    """Status 1 while a moderator looks at it; then 2, and from then on its delivery."""
+    job = send(queue, sandbox.recipient("moderated"))
+    assert (job.campaign_status, job.delivery) == (1, None)
+    ask_now(client, job.id)
+    wait_until(lambda: asked(sandbox, "campaign/get"), what="the gateway is asked")
+    sandbox.post("/sandbox/clock", advance=901)
+    wait_until(lambda: client.zscore(keys.FOLLOW, job.id), what="it waits again")
+    ask_now(client, job.id)
+    known(queue, job.id, campaign_status=2, state=State.SENT, delivery=None)
+    ask_now(client, job.id)
+    known(queue, job.id, delivery="ACCEPTD")
+    sandbox.post("/sandbox/clock", advance=60)
+    ask_now(client, job.id)
+    known(queue, job.id, delivery="DELIVRD", state=State.SENT)
+    assert client.zcard(keys.FOLLOW) == 0
+
+
+def test_declined_has_failed(
+    worker_up: Worker, queue: SmsQueue, sandbox: Sandbox, client: "redis.Redis", smsq: Command
+) -> None:
+    """It is listed with the moderator's words, which only its record has; ids stay; nobody calls for it again."""
+    number = sandbox.recipient("declined")
+    job = send(queue, number, batch_id="autumn")
+    sandbox.post("/sandbox/clock", advance=901)
+    ask_now(client, job.id)
+    failed = known(queue, job.id, state=State.FAILED)
+    words = "declined by a moderator (globalComment: Отклонено модератором: «[text]» на [number])"
+    assert str(failed.error) == words
+    assert (failed.message_id, failed.campaign_id) == (job.message_id, job.campaign_id)
+    batch = queue.batch("autumn")
+    assert batch is not None
+    assert (batch.counts[State.SENT], batch.counts[State.FAILED], batch.declined) == (0, 1, 1)
+    app = Celery(set_as_current=False, backend=f"smsq.celery_backend:LedgerBackend+{queue.settings.redis_url}")
+    with pytest.raises(SmsNotSent, match="declined by a moderator"):
+        app.AsyncResult(job.id).get(timeout=5)
+
+    assert words in smsq("failed")[1]
+    code, _, complaint = smsq("failed", "--all", "--retry")
+    assert (code, complaint) == (1, f"1 job was left alone: {LEFT_ALONE}\n")
+    names = [event["event"] for event in json.loads(smsq("why", job.id, "--json")[1])["events"]]
+    assert names == ["accepted", "attempt", "sent", "moderation", "failed"]
+    assert sandbox.called(number) == 1
+    [line] = worker_up.lines("job.declined")
+    assert (line["job_id"], line["campaign_id"]) == (job.id, job.campaign_id)
+    assert "Отклонено" not in worker_up.text()
+
+
+def test_a_hundred_deliveries_are_one_call(
+    worker_up: Worker, queue: SmsQueue, sandbox: Sandbox, client: "redis.Redis"
+) -> None:
+    """250 messages take three calls; the batch counts them; ids that the gateway doesn't know are asked about again."""
+    numbers = [sandbox.recipient("undelivered"), *map(ordinary, range(MANY - 1))]
+    jobs = [*queue.enqueue_many([Sms(recipient=each, text=TEXT) for each in numbers], batch_id="many")]
+    for each in jobs:
+        assert end_of(queue, each.id).state is State.SENT
+    sandbox.post("/sandbox/clock", advance=60)
+    ask_now(client, *(each.id for each in jobs))
+    wait_until(lambda: client.zcard(keys.FOLLOW) == 0, what="all are known")
+    batch = queue.batch("many")
+    assert batch is not None
+    assert batch.deliveries == {"DELIVRD": MANY - 1, "UNDELIV": 1}
+    assert asked(sandbox, "message/getsmsstatus") == -(-MANY // 100)
+    assert known(queue, jobs[0].id, delivery="UNDELIV").state is State.SENT
+
+    job = send(queue, ordinary(1))
+    sandbox.post("/sandbox/reset")
+    ask_now(client, job.id)
+    wait_until(lambda: asked(sandbox, "message/getsmsstatus"), what="the gateway is asked")
+    wait_until(lambda: (client.zscore(keys.FOLLOW, job.id) or 0) > 0, what="it waits for the next question")
+    assert known(queue, job.id, delivery=None).state is State.SENT
+
+
+def test_who_died_while_asking_is_replaced_and_who_stops_waits_for_nothing(
+    worker_up: Worker, worker: Callable[..., Worker], queue: SmsQueue, sandbox: Sandbox, client: "redis.Redis"
+) -> None:
+    """Killed in mid-question, another asks when its time is over. Off is off: deliveries are neither asked nor kept."""
+    job, plain = send(queue, sandbox.recipient("declined")), send(queue, ordinary(7))
+    sandbox.post("/sandbox/clock", advance=901)
+    sandbox.post("/sandbox/fail", next=1, method="campaign/get", **{"as": "hang"})
+    ask_now(client, job.id)
+    wait_until(lambda: asked(sandbox, "campaign/get"), what="the worker asks")
+    worker_up.kill()
+    other = worker(SMSQ_DISPATCH_INTERVAL="0.05")
+    ask_now(client, job.id, plain.id)
+    known(queue, job.id, state=State.FAILED)
+    wait_until(lambda: client.zcard(keys.FOLLOW) == 0, what="what nobody wants to know is dropped")
+    assert asked(sandbox, "message/getsmsstatus") == 0
+
+    job = send(queue, sandbox.recipient("moderated"))
+    calls = asked(sandbox, "campaign/get")
+    sandbox.post("/sandbox/fail", next=1, method="campaign/get", **{"as": "hang"})
+    ask_now(client, job.id)
+    wait_until(lambda: asked(sandbox, "campaign/get") > calls, what="the worker asks")
+    other.signal(signal.SIGTERM)
+    assert other.stop(timeout=20) == 0
+    assert known(queue, job.id, campaign_status=1).state is State.SENT
+    assert not other.lines("follow.crashed")
