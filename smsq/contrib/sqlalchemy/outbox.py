@@ -5,7 +5,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, NamedTuple, TypeVar, Unpack
+from typing import Any, NamedTuple, Unpack
 
 import sqlalchemy as sa
 from sqlalchemy import event, util
@@ -17,8 +17,6 @@ from smsq.contrib import outbox
 from smsq.contrib.sqlalchemy import table as rows
 
 _log = logging.getLogger("smsq.outbox")
-_S = TypeVar("_S", bound=Session)
-_A = TypeVar("_A", bound=AsyncSession)
 
 
 @dataclass(slots=True)
@@ -74,7 +72,7 @@ class Outbox:
         return self._given if isinstance(self._given, SmsQueue) else self._given()
 
     def enqueue(
-        self, session: Session | scoped_session[_S] | sa.Connection, sms: Sms, **options: Unpack[outbox.Options]
+        self, session: Session | scoped_session[Any] | sa.Connection, sms: Sms, **options: Unpack[outbox.Options]
     ) -> OutboxMessage:
         """Promises a message by a session's transaction. After its commit, the queue gets it.
 
@@ -94,16 +92,15 @@ class Outbox:
 
     async def aenqueue(
         self,
-        session: AsyncSession | async_scoped_session[_A] | AsyncConnection,
+        session: AsyncSession | async_scoped_session[Any] | AsyncConnection,
         sms: Sms,
         **options: Unpack[outbox.Options],
     ) -> OutboxMessage:
         """Like `enqueue`, for async sessions: ``await session.commit()`` awaits the queue, and blocks no event loop."""
-        if isinstance(session, async_scoped_session):
-            session = session()
-        return await session.run_sync(self._promise, sms, options)
+        its: AsyncSession | AsyncConnection = session() if isinstance(session, async_scoped_session) else session
+        return await its.run_sync(self._promise, sms, options)
 
-    def relay(self, bind: sa.Engine | sessionmaker[_S] | scoped_session[_S]) -> int:
+    def relay(self, bind: sa.Engine | sessionmaker[Any] | scoped_session[Any]) -> int:
         """Hands over what waits, oldest first. Several may run at once.
 
         Args:
@@ -126,7 +123,7 @@ class Outbox:
             if not done.handed:
                 return relayed
 
-    async def arelay(self, bind: AsyncEngine | async_sessionmaker[_A] | async_scoped_session[_A]) -> int:
+    async def arelay(self, bind: AsyncEngine | async_sessionmaker[Any] | async_scoped_session[Any]) -> int:
         """Like `relay`, for async engines and sessions; never blocks the event loop."""
         engine = bind.sync_engine if isinstance(bind, AsyncEngine) else self._engine(bind().sync_session)
         return await util.greenlet_spawn(self.relay, engine)
