@@ -6,6 +6,7 @@ SmsqError
 ├── QueueUnavailable      Redis can't confirm within the time limit (raised by SmsQueue; call again with the same key)
 ├── SmsNotSent            the job failed (what Celery's AsyncResult raises; `code`, `reason` and `fields` say why)
 │   └── SmsUnknown        the gateway may have the message and can't be asked (a person decides)
+├── WebhookRefused        a call of a webhook isn't the gateway's (raised by `smsq.webhook`; answer 403)
 └── ConfigurationError    a setting is missing or wrong (raised at start; the operator mends the environment)
 
 No text here ever holds a phone number, a message's text or the API key.
@@ -79,6 +80,10 @@ class SmsNotSent(SmsqError):  # noqa: N818
 
 class SmsUnknown(SmsNotSent):
     """The gateway may have the message and can't be asked; it is not sent again without a person's word."""
+
+
+class WebhookRefused(SmsqError):  # noqa: N818
+    """A call of a webhook isn't the gateway's, or is too old to be believed to be."""
 
 
 class ConfigurationError(SmsqError):

@@ -1,8 +1,15 @@
 """Did it arrive: a real worker asks the sandbox what became of messages after it accepted them."""
 
+import hashlib
 import json
 import signal
-from collections.abc import Callable
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,10 +21,10 @@ from smsq.errors import SmsNotSent
 from smsq.states import State
 from tests.sending.conftest import StartWorker
 from tests.support.jobs import end_of
-from tests.support.sandbox import Sandbox, ordinary
-from tests.support.server import Server
+from tests.support.sandbox import ROOT, Sandbox, ordinary
+from tests.support.server import Server, free_port
 from tests.support.waiting import wait_until
-from tests.support.worker import Worker
+from tests.support.worker import Worker, environment
 
 if TYPE_CHECKING:
     import redis
@@ -25,6 +32,7 @@ if TYPE_CHECKING:
 TEXT = "Код: 4711. Никому не говорите"
 #: More than one call can ask about.
 MANY = 250
+SECRET = "a secret"
 LEFT_ALONE = "a moderator declined it, and its text isn't kept; send a changed one as a new job"
 Command = Callable[..., tuple[int, str, str]]
 
@@ -149,6 +157,65 @@ def test_a_hundred_deliveries_are_one_call(
     wait_until(lambda: asked(sandbox, "message/getsmsstatus"), what="the gateway is asked")
     wait_until(lambda: (client.zscore(keys.FOLLOW, job.id) or 0) > 0, what="it waits for the next question")
     assert known(queue, job.id, delivery=None).state is State.SENT
+
+
+@pytest.fixture
+def webhook(server: Server, tmp_path: Path) -> Iterator[Callable[..., int]]:
+    """The example that takes reports, served; posts one to it and returns the status."""
+    port = free_port()
+    env = environment(server.url, "http://127.0.0.1:9", EXAMPLE_WEBHOOK_SECRET=SECRET)
+    command = [sys.executable, "-m", "uvicorn", "examples.delivery_reports:app", "--port", str(port)]
+    with (
+        (tmp_path / "log").open("wb") as out,
+        subprocess.Popen(command, cwd=ROOT, env=env, stdout=out, stderr=out) as it,
+    ):
+
+        def post(**event: Any) -> int:  # noqa: ANN401
+            try:
+                body = json.dumps(event).encode()
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/delivery-reports", body, timeout=10) as answer:
+                    return int(answer.status)
+            except urllib.error.HTTPError as error:
+                return error.code
+            except OSError:
+                assert it.poll() is None, (tmp_path / "log").read_text()
+                return 0
+
+        wait_until(post, what="the example answers")
+        yield post
+        it.terminate()
+
+
+def test_f68_a_report_is_only_a_hint_to_ask(
+    worker_up: Worker, queue: SmsQueue, sandbox: Sandbox, client: "redis.Redis", webhook: Callable[..., int]
+) -> None:
+    """Sent again with another status, another message, another account's: what counts is the gateway's own answer."""
+    first, second = send(queue, sandbox.recipient("undelivered")), send(queue, ordinary(8))
+    written = datetime.now(queue.settings.zone).strftime("%Y-%m-%d %H:%M:%S")
+    sign = hashlib.sha1(f"17|1|{written}|{SECRET}".encode()).hexdigest()  # noqa: S324 - the gateway's
+    event = {"eventId": 17, "eventType": "sms-delivery-report", "attempt": 1, "eventCreateTs": written, "sign": sign}
+
+    def report(message_id: int | None, status: str = "DELIVRD", **changes: Any) -> int:  # noqa: ANN401
+        data = {"messageId": message_id, "status": status, "statusUpdateTs": written, "to": "77010000001"}
+        return webhook(**event | {"data": data} | changes)
+
+    sandbox.post("/sandbox/clock", advance=60)
+    assert report(first.message_id) == 204
+    known(queue, first.id, delivery="UNDELIV")
+    assert queue.lookup(second.id) == second, "the report said nothing of it"
+    for status in ("DELIVRD", "REJECTD"):
+        assert report(first.message_id, status) == 204
+        assert report(second.message_id, status) == 204
+        assert report(999_999, status) == 204
+    known(queue, second.id, delivery="DELIVRD")
+    assert known(queue, first.id, delivery="UNDELIV").state is State.SENT
+    asks = asked(sandbox, "message/getsmsstatus")
+    third = send(queue, ordinary(9))
+    assert report(third.message_id, sign="0" * 40) == 403
+    assert report(third.message_id, eventCreateTs="2020-01-01 00:00:00") == 403
+    assert report(third.message_id, eventType="incoming-sms") == 204
+    assert (client.zscore(keys.FOLLOW, third.id) or 0) > 1000
+    assert asked(sandbox, "message/getsmsstatus") == asks
 
 
 def test_who_died_while_asking_is_replaced_and_who_stops_waits_for_nothing(
