@@ -59,6 +59,8 @@ class Payload(str):
         """What is logged in its place."""
         return "'[payload]'"
 
+    __sentry_repr__ = __repr__  # of local variables; it would take a string as it is
+
 
 @dataclass(frozen=True, slots=True)
 class Offer:
@@ -127,6 +129,7 @@ def hand_over(queue: SmsQueue, payload: str, written: datetime, *, enqueue: Call
     Raises:
         QueueUnavailable: Redis didn't confirm; the row waits.
     """
+    payload = Payload(payload)
     since = max(written.timestamp(), _released(payload))
     if time.time() - since >= queue.settings.retention_ms / 1000:
         # If it was handed over and not marked, its key may be forgotten by now.

@@ -2,8 +2,8 @@
 
 import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import NamedTuple
 
 import sqlalchemy as sa
 
@@ -15,7 +15,8 @@ from smsq.contrib.outbox import State
 _SKIPS_LOCKED = frozenset({"postgresql"})
 
 
-class Row(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Row:
     """A row, as the relay needs it."""
 
     id: uuid.UUID
