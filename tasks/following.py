@@ -30,7 +30,7 @@ log: FilteringBoundLogger = structlog.get_logger()
 
 #: What a round takes at most: campaigns take a call each, messages a call for a hundred.
 _CAMPAIGNS: Final = 20
-_MESSAGES: Final = 1000
+_MESSAGES: Final = 500
 #: Seconds that a round may take; a message whose asker died in it is asked about again then.
 _PATIENCE: Final = 120.0
 _MARGIN: Final = 15.0
@@ -83,7 +83,7 @@ class Follower:
             await asyncio.sleep(pause)
 
     async def round(self) -> float:
-        """Asks about what is due, and writes the answers down.
+        """Asks about what is due.
 
         Returns:
             Seconds until the next round.
@@ -99,37 +99,40 @@ class Follower:
         )
         try:
             taken = await process.runner.run(take, _TRY)
-            told, failure = await self._ask(taken)
-            if told:
-                write = ledger.followed(told, retention=settings.retention_ms, delivery=settings.delivery)
-                words = await process.runner.run(write, _TRY)
-                for each, word in zip(told, words, strict=True):
-                    _log(each, word)
+            await self._ask(taken)
         except QueueUnavailable as error:
             log.debug("follow.unavailable", reason=str(error))
             return self._apart
-        if failure:
-            if (heard := decide.hear(failure)) and heard.what in ("slow", "account"):
+        except _Failed as failed:
+            if (heard := decide.hear(failed.outcome)) and heard.what in ("slow", "account"):
                 with contextlib.suppress(Stopped):
                     await process.hear(heard)  # which concerns all who call
-            log.warning("follow.failed", code=failure.code, reason=failure.reason)
+            log.warning("follow.failed", code=failed.outcome.code, reason=failed.outcome.reason)
             return max(self._apart, _AFTER_FAILURE)
         return self._apart / 10 if taken.entries == _MESSAGES else self._apart
 
-    async def _ask(self, taken: Followed) -> tuple[list[Decision | Delivery], Outcome | None]:
-        """Asks, and stops at the first call that fails; returns what was learnt until then, and that call's outcome."""
-        told: list[Decision | Delivery] = []
+    async def _ask(self, taken: Followed) -> None:
+        """Asks as long as there is time, and writes each answer down at once.
+
+        Raises:
+            _Failed: A call came to nothing.
+            QueueUnavailable: Redis is away.
+        """
         try:
             async with asyncio.timeout(_PATIENCE - _MARGIN):
                 for moderated in taken.moderated:
-                    told += [await self._moderated(moderated)]
+                    await self._write([await self._moderated(moderated)])
                 for start in range(0, len(taken.underway), MOST_MESSAGES):
-                    told += await self._underway(taken.underway[start : start + MOST_MESSAGES])
+                    await self._write(await self._underway(taken.underway[start : start + MOST_MESSAGES]))
         except TimeoutError:
             log.debug("follow.no_time")
-        except _Failed as failed:
-            return told, failed.outcome
-        return told, None
+
+    async def _write(self, told: Sequence[Decision | Delivery]) -> None:
+        settings = self._process.settings
+        write = ledger.followed(told, retention=settings.retention_ms, delivery=settings.delivery)
+        words = await self._process.runner.run(write, _TRY)
+        for each, word in zip(told, words, strict=True):
+            _log(each, word)
 
     async def _moderated(self, asked: Moderated) -> Decision:
         found = await self._call(lambda: verdict(self._process.gateway, asked.campaign_id, asked.recipient))
