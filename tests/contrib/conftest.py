@@ -15,6 +15,8 @@ from tests.support.server import Server
 from tests.support.worker import environment
 
 Run = Callable[..., "subprocess.Popen[str]"]
+#: What a test runs on that runs once.
+BEST = "sqlite" if postgres.missing() else "postgresql"
 
 
 @pytest.fixture(scope="session")

@@ -181,8 +181,10 @@ def test_a_person_decides_about_refused_rows(
     """They are listed with the reason, and no more; released, they become jobs; discarded, they are gone."""
     with engine.begin() as connection:
         first, second = (outbox.enqueue(connection, _SMS, batch_id="all") for _ in range(2))
+    with pytest.MonkeyPatch.context() as away:
+        away.setenv("SMSQ_REDIS_URL", f"redis://127.0.0.1:{free_port()}/0")
+        assert command("relay")[0] == 3
     database.change(created_at=datetime.now(UTC) - timedelta(days=30))
-
     assert command("relay") == (0, "relayed 0\n", "")
     assert [row.state for row in database.rows().values()] == ["refused"] * 2
     code, listed, _ = command("refused", "--json")
