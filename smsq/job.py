@@ -25,6 +25,8 @@ from smsq.lanes import LANES, Lane
 from smsq.states import State
 
 RECORD_VERSION = 1
+#: The reason of a job that has failed after it was sent.
+DECLINED: Final = "declined by a moderator"
 
 
 @dataclass(frozen=True, slots=True)

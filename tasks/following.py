@@ -18,7 +18,7 @@ from smsq import ledger
 from smsq.errors import QueueUnavailable
 from smsq.gateway.aftermath import FINAL_STATUSES, MOST_MESSAGES, statuses, verdict
 from smsq.gateway.answers import Outcome
-from smsq.job import JobError
+from smsq.job import DECLINED, JobError
 from smsq.ledger import Decision, Delivery, Followed, Following, Moderated, Underway
 from smsq.sms import Sms
 from tasks import decide, identity
@@ -36,10 +36,9 @@ _PATIENCE: Final = 120.0
 _MARGIN: Final = 15.0
 #: Under a rate limit a question goes out at most as often as each tenth call: less than others' questions have.
 _SHARE: Final = 10
-#: Seconds without a question after a call that failed.
-_AFTER_FAILURE: Final = 30.0
+#: Rounds that are left out after a call that failed.
+_AFTER_FAILURE: Final = 3
 _TRY: Final = 5.0
-_DECLINED: Final = "declined by a moderator"
 
 
 def plan(settings: WorkerSettings, sms: Sms) -> Following | None:
@@ -79,7 +78,7 @@ class Follower:
             except Exception as error:  # noqa: BLE001 - its words may hold what the gateway said; its frames don't
                 frames = traceback.format_tb(error.__traceback__)
                 log.error("follow.crashed", error=type(error).__name__, frames=frames)  # noqa: TRY400
-                pause = _AFTER_FAILURE
+                pause = _AFTER_FAILURE * self._apart
             await asyncio.sleep(pause)
 
     async def round(self) -> float:
@@ -108,7 +107,7 @@ class Follower:
                 with contextlib.suppress(Stopped):
                     await process.hear(heard)  # which concerns all who call
             log.warning("follow.failed", code=failed.outcome.code, reason=failed.outcome.reason)
-            return max(self._apart, _AFTER_FAILURE)
+            return _AFTER_FAILURE * self._apart
         return self._apart / 10 if taken.entries == _MESSAGES else self._apart
 
     async def _ask(self, taken: Followed) -> None:
@@ -138,7 +137,7 @@ class Follower:
         found = await self._call(lambda: verdict(self._process.gateway, asked.campaign_id, asked.recipient))
         error = None
         if found.word == "declined":
-            error = JobError(_DECLINED, fields={"globalComment": found.comment} if found.comment else None)
+            error = JobError(DECLINED, fields={"globalComment": found.comment} if found.comment else None)
         return Decision(asked.job_id, asked.campaign_id, found.word, error)
 
     async def _underway(self, asked: Sequence[Underway]) -> list[Delivery]:

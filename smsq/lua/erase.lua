@@ -41,6 +41,9 @@ local function erase(job)
   local key = job_key(job.id)
   erase_content(job)
   redis.call('HDEL', key, 'recipient', 'called', 'twin', 'log', unpack((message_fields(key))))
+  if job.state == 'failed' and job.message_id then   -- what a moderator said of the text
+    redis.call('HSET', key, 'error', '{"reason":"declined by a moderator"}')
+  end
   erased = erased + 1
 end
 

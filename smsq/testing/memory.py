@@ -7,7 +7,7 @@ import itertools
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final, NamedTuple, TypeVar
 
 from smsq import keys
@@ -90,6 +90,36 @@ class MemoryLedger:
         with self._lock:
             waiting = [each for each, record in self._records.items() if record["state"] in _WAITING]
             return sum(self._deliver(job_id) for job_id in waiting)
+
+    def decline(self, job_id: str, error: JobError) -> None:
+        """Has a moderator decline what was sent.
+
+        Raises:
+            ValueError: It wasn't sent.
+        """
+        with self._lock:
+            record = self._sent(job_id)
+            record |= {
+                "state": str(State.FAILED),
+                "campaign_status": "1",
+                "error": error.to_json(),
+                "done": str(_now()),
+            }
+
+    def report(self, job_id: str, status: str) -> None:
+        """Has the gateway say how far what was sent has come.
+
+        Raises:
+            ValueError: It wasn't sent.
+        """
+        with self._lock:
+            self._sent(job_id)["delivery"] = status
+
+    def _sent(self, job_id: str) -> dict[str, str]:
+        record = self._records[job_id]
+        if record["state"] != State.SENT:
+            raise ValueError(f"it is {record['state']}: nothing comes after that")
+        return record
 
     def on_end(self, key: str, wake: Callable[[], None]) -> None:
         """Calls back once the job that a wake key belongs to has ended, from the thread that ends it."""
@@ -174,7 +204,8 @@ class MemoryLedger:
         for job_id, record in self._records.items():
             if record.get("batch") == name:
                 self._end_what_is_over(job_id)
-                counts[record["state"]] = counts.get(record["state"], 0) + 1
+                for what in _counted(record):
+                    counts[what] = counts.get(what, 0) + 1
         return [part for field, number in counts.items() for part in (field.encode(), number)]
 
     # -- a job's life
@@ -222,6 +253,15 @@ class MemoryLedger:
         self._end_what_is_over(job_id)
         fields = [part.encode() for pair in self._records[job_id].items() for part in pair]
         return [job_id.encode(), _now(), 0, 0, *fields]
+
+
+def _counted(record: dict[str, str]) -> Iterator[str]:
+    """What a batch counts a job as."""
+    yield record["state"]
+    if record["state"] == State.FAILED and "message_id" in record:
+        yield "declined"
+    if "delivery" in record:
+        yield f"delivery:{record['delivery']}"
 
 
 def _now() -> int:

@@ -12,7 +12,7 @@ from unittest import mock
 from smsq.async_connection import AsyncRunner
 from smsq.connection import SyncRunner
 from smsq.errors import QueueUnavailable
-from smsq.job import Job, JobError, moment
+from smsq.job import DECLINED, Job, JobError, moment
 from smsq.message import load
 from smsq.scripts import Call
 from smsq.sms import Sms
@@ -69,6 +69,29 @@ class OutboxMessage:
     def state(self) -> State:
         """The job's state now."""
         return self.job.state
+
+    def delivered(self, status: str = "DELIVRD") -> None:
+        """Lets the gateway say how far it has come, as with `SMSQ_DELIVERY`: `job.delivery`.
+
+        Args:
+            status: The gateway's word, such as ``DELIVRD`` or ``UNDELIV``.
+
+        Raises:
+            ValueError: It wasn't sent.
+        """
+        self._ledger.report(self.job_id, status)
+
+    def decline(self, comment: str = "") -> None:
+        """Lets a moderator decline it after it was sent: its job is `failed` then.
+
+        Args:
+            comment: The moderator's words.
+
+        Raises:
+            ValueError: It wasn't sent.
+        """
+        fields = {"globalComment": comment} if comment else None
+        self._ledger.decline(self.job_id, JobError(DECLINED, fields=fields))
 
 
 class Outbox(Sequence[OutboxMessage]):

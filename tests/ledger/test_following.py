@@ -147,6 +147,26 @@ def test_a_delivery_is_asked_about_until_it_is_final(act: Actor) -> None:
     assert act.run(ledger.ask_delivery(str(MESSAGE))) is False
 
 
+def test_what_was_found_by_asking_is_followed_too(act: Actor) -> None:
+    """A lost answer costs nobody the news of its message."""
+    job_id = act.lose(act.enqueue())
+    assert act.answer(replace(told(job_id, "found"), following=PLAN)) == "sent"
+    taken = act.look()
+    assert taken.follow[job_id] - taken.now == pytest.approx(FIRST_LOOK, abs=1000)
+    moderated = act.lose(act.enqueue())
+    assert act.answer(replace(told(moderated, "found"), ids=((MESSAGE + 1, CAMPAIGN + 1, 1),))) == "sent"
+    assert moderated in act.look().follow
+
+
+def test_erasing_a_person_takes_the_moderator_s_words_along(act: Actor) -> None:
+    """They may quote what was sent; that it was declined stays."""
+    job_id = sent(act, status=1, plan=None)
+    assert tell(act, decide(job_id, "declined")) == "declined"
+    step = act.run(ledger.erase("0", 10_000, "77010000001", cancel_waiting=False, retention=RETENTION))
+    assert step[1].erased == 1
+    assert act.lookup(job_id).error == replace(WHY, fields=None)
+
+
 def test_a_delivery_that_never_ends_is_given_up(act: Actor) -> None:
     """When the operator has stopped trying, and two hours more are over; with a deferral that much later."""
     assert Following.of(None, 3600.0) == (FIRST_LOOK + 3_600_000, 3_600_000 + DAY + 7_200_000)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
+from smsq.job import DECLINED
 from smsq.states import State
 from tests.soak.promises import Offer, Promise
 from tests.soak.traffic import Message
@@ -260,6 +261,8 @@ def _about_the_record(case: Case, record: Record) -> Iterable[Finding]:
         case State.SENT:
             yield Finding(Defect.LOST, number, "sent, and the gateway hasn't got it")
         case State.UNKNOWN:
+            return
+        case State.FAILED if record.reason == DECLINED and (record.message_id, record.campaign_id) in _ids(case):
             return
         case State.FAILED | State.EXPIRED | State.CANCELLED:
             if count and not case.key_used_elsewhere:

@@ -1,7 +1,10 @@
 """The comparison of the books, with invented ones: each kind of defect is seen, and each excuse reaches no further."""
 
+from dataclasses import replace
+
 import pytest
 
+from smsq.job import DECLINED
 from smsq.states import State
 from tests.soak.books import Accepted, Defect, Excused, Record, Rollback, Verdict, compare
 from tests.soak.promises import Cancelling, Offer, Promise
@@ -121,6 +124,13 @@ def test_an_end_with_a_cause_is_clean(record: Record, about: Message, cancelled:
     found = verdict(promise, record, (), about=about)
     assert found.clean
     assert found.outcomes == {str(record.state): 1}
+
+
+def test_what_a_moderator_declined_was_accepted_before() -> None:
+    """It has failed, with the ids that the gateway gave; under other ids it is none of these."""
+    declined = replace(SENT, state=State.FAILED, reason=DECLINED)
+    assert verdict(accepted(), declined, THERE).clean
+    assert kinds(verdict(accepted(), replace(declined, message_id=7), THERE)) == {Defect.WRONG}
 
 
 def test_two_messages_are_a_defect_although_nothing_was_promised() -> None:

@@ -202,3 +202,23 @@ def test_it_tells_what_redis_tells(queue: SmsQueue, server: Server) -> None:
         made.hold()
         assert _story(SmsQueue(NOWHERE)) == real
     assert queue.enqueue(_sms(), idempotency_key="a").id, "Redis is in its place again"
+
+
+def test_what_comes_after_it_was_sent(sms_outbox: Outbox) -> None:
+    """A moderator declines one, the gateway delivers another; what wasn't sent has nothing of it; a batch counts them."""
+    sms_outbox.fail_next()
+    for _ in range(3):
+        MADE_BEFORE.enqueue(_sms(), batch_id="b")
+    refused, declined, delivered = sms_outbox
+    declined.decline("no advertising")
+    delivered.delivered()
+    assert str(declined.job.error) == "declined by a moderator (globalComment: no advertising)"
+    assert declined.job.message_id
+    assert (declined.state, delivered.state, delivered.job.delivery) == (State.FAILED, State.SENT, "DELIVRD")
+    batch = MADE_BEFORE.batch("b")
+    assert batch
+    assert (batch.counts[State.FAILED], batch.declined, batch.deliveries) == (2, 1, {"DELIVRD": 1})
+    for late in (refused, declined):
+        with pytest.raises(ValueError, match="it is failed"):
+            late.delivered()
+    assert MADE_BEFORE.ask_delivery(1) is False
