@@ -205,7 +205,7 @@ def test_it_tells_what_redis_tells(queue: SmsQueue, server: Server) -> None:
 
 
 def test_what_comes_after_it_was_sent(sms_outbox: Outbox) -> None:
-    """A moderator declines one, the gateway delivers another; what wasn't sent has nothing of it; a batch counts them."""
+    """A moderator declines one, another is delivered, as a batch counts; what wasn't sent has nothing of it."""
     sms_outbox.fail_next()
     for _ in range(3):
         MADE_BEFORE.enqueue(_sms(), batch_id="b")
