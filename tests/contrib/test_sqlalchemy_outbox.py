@@ -3,6 +3,8 @@
 import asyncio
 import json
 import logging
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -16,6 +18,7 @@ from smsq import InvalidSms, QueueUnavailable, Sms, SmsQueue
 from smsq.contrib.sqlalchemy import Outbox
 from smsq.contrib.sqlalchemy.__main__ import main
 from tests.contrib.databases import Database, with_savepoints
+from tests.support.sandbox import ROOT
 from tests.support.server import Server, free_port
 
 Command = Callable[..., tuple[int, str, str]]
@@ -262,3 +265,9 @@ def test_neither_errors_nor_the_log_of_sql_show_a_message(
     for shown in (caplog.text, str(caught.value), repr(caught.value)):
         assert "77010000001" not in shown
         assert "4711" not in shown
+
+
+def test_without_an_async_engine_greenlet_isnt_needed() -> None:
+    """As it isn't by SQLAlchemy alone."""
+    script = "import sys\nsys.modules['greenlet'] = None\nimport smsq.contrib.sqlalchemy.__main__"
+    subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True, timeout=60)

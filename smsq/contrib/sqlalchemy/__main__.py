@@ -5,6 +5,7 @@ The queue is that of the environment (`SMSQ_REDIS_URL` and the others), as for t
 
 import argparse
 import asyncio
+import importlib
 import os
 import sys
 import time
@@ -13,7 +14,6 @@ from collections.abc import Sequence
 from typing import Final
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util import greenlet_spawn
 
 from smsq import ConfigurationError, QueueUnavailable, SmsQueue
@@ -66,6 +66,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 async def _arun(args: argparse.Namespace, outbox: Outbox, engine: sa.Engine) -> int:
     """Runs a command on an async driver."""
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
     try:
         return int(await greenlet_spawn(args.run, args, outbox, engine))
     finally:
@@ -118,13 +120,16 @@ def _engine(url: str | None) -> sa.Engine:
     if not given:
         raise UsageError("--url, or DATABASE_URL, must name the database, such as postgresql+psycopg://user@host/name")
     try:
-        return sa.create_engine(given)
+        engine = sa.create_engine(given)
+        if engine.dialect.is_async:
+            importlib.import_module("greenlet")
     except sa.exc.NoSuchModuleError:
         raise UsageError("--url: SQLAlchemy doesn't know this dialect or driver") from None
     except sa.exc.ArgumentError:
         raise UsageError("--url: isn't a database's URL, such as postgresql+psycopg://user@host/name") from None
     except ImportError as error:
         raise UsageError(f"--url: the driver isn't installed ({error.name})") from None
+    return engine
 
 
 def _database(error: Exception) -> str:

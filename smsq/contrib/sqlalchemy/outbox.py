@@ -5,16 +5,24 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, NamedTuple, Unpack
+from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
 
 import sqlalchemy as sa
 from sqlalchemy import event, util
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, async_scoped_session, async_sessionmaker
 from sqlalchemy.orm import Session, SessionTransaction, scoped_session, sessionmaker
 
 from smsq import Job, QueueUnavailable, Sms, SmsQueue
 from smsq.contrib import outbox
 from smsq.contrib.sqlalchemy import table as rows
+
+if TYPE_CHECKING:  # without greenlet, which only async engines need, it can't be imported
+    from sqlalchemy.ext.asyncio import (
+        AsyncConnection,
+        AsyncEngine,
+        AsyncSession,
+        async_scoped_session,
+        async_sessionmaker,
+    )
 
 _log = logging.getLogger("smsq.outbox")
 
@@ -92,12 +100,12 @@ class Outbox:
 
     async def aenqueue(
         self,
-        session: AsyncSession | async_scoped_session[Any] | AsyncConnection,
+        session: "AsyncSession | async_scoped_session[Any] | AsyncConnection",
         sms: Sms,
         **options: Unpack[outbox.Options],
     ) -> OutboxMessage:
         """Like `enqueue`, for async sessions: ``await session.commit()`` awaits the queue, and blocks no event loop."""
-        its: AsyncSession | AsyncConnection = session() if isinstance(session, async_scoped_session) else session
+        its: AsyncSession | AsyncConnection = session() if callable(session) else session
         return await its.run_sync(self._promise, sms, options)
 
     def relay(self, bind: sa.Engine | sessionmaker[Any] | scoped_session[Any]) -> int:
@@ -123,9 +131,9 @@ class Outbox:
             if not done.handed:
                 return relayed
 
-    async def arelay(self, bind: AsyncEngine | async_sessionmaker[Any] | async_scoped_session[Any]) -> int:
+    async def arelay(self, bind: "AsyncEngine | async_sessionmaker[Any] | async_scoped_session[Any]") -> int:
         """Like `relay`, for async engines and sessions; never blocks the event loop."""
-        engine = bind.sync_engine if isinstance(bind, AsyncEngine) else self._engine(bind().sync_session)
+        engine = self._engine(bind().sync_session) if callable(bind) else bind.sync_engine
         return await util.greenlet_spawn(self.relay, engine)
 
     def _engine(self, session: Session) -> sa.Engine:
