@@ -75,10 +75,19 @@ def skips_locked(connection: sa.Connection) -> bool:
 
 
 def mark(connection: sa.Connection, table: sa.Table, handed: Mapping[uuid.UUID, outbox.Handed]) -> None:
-    """Writes down what came of rows that wait."""
-    for row_id, each in handed.items():
-        still = (table.c.id == row_id) & (table.c.state == State.WAITING.value)
-        connection.execute(table.update().where(still).values(**each.changes))
+    """Writes down what came of rows that wait: those that became jobs in one go, and those that were refused."""
+    still = (table.c.id == sa.bindparam("row_id")) & (table.c.state == State.WAITING.value)
+    for state in (State.RELAYED, State.REFUSED):
+        rows = [
+            {"row_id": row_id} | {f"new_{column}": value for column, value in each.changes.items()}
+            for row_id, each in handed.items()
+            if each.state is state
+        ]
+        if rows:
+            columns: dict[str, sa.BindParameter[str]] = {
+                name.removeprefix("new_"): sa.bindparam(name) for name in rows[0] if name != "row_id"
+            }
+            connection.execute(table.update().where(still).values(columns), rows)
 
 
 def refused(connection: sa.Connection, table: sa.Table) -> list[Row]:
