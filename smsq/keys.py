@@ -28,6 +28,8 @@ smsq:pause               hash  lane or `all` -> "<ms> <reason>": operators hold 
 smsq:pause:past          list  the last pauses that are over: "<until, ms> <lane or all> <since, ms> <reason>"
 smsq:gate:circuit        hash  the gateway fails, for all workers: `failures` in a row, and while it is closed `since`,
                                `reason`, `pause` (ms), `probe_at` (ms), `permit` (the probe's job id)
+smsq:gate:well           str   when a call was answered last (ms), by a refusal too: one that began before and fails is
+                               no sign that the gateway does
 smsq:gate:worker:<name>  hash  the gateway refuses one worker's account; the same fields
 smsq:pace                hash  the common pace: the `next` free moment (ms), `hold` (ms: nobody calls before), `factor`
                                of the interval until `factor_until` (ms), `reason`
@@ -47,6 +49,7 @@ CANARY = "smsq:canary"
 NEXT_CANARY = "smsq:canary:next"
 PAUSE = "smsq:pause"
 CIRCUIT = "smsq:gate:circuit"
+WELL = "smsq:gate:well"
 PACE = "smsq:pace"
 WORKERS = "smsq:workers"
 FOLLOW = "smsq:follow"

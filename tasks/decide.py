@@ -33,7 +33,7 @@ def decide(hold: Hold, sms: Sms, outcome: Outcome, calls: int, *, give_up_after:
     Returns:
         The settlement to write.
     """
-    heard = hear(outcome)
+    heard = hear(outcome, hold.called_at)
 
     def to(state: State, *, delay: float = 0, error: JobError | None = None, resends: bool = False) -> Settlement:
         return Settlement(
@@ -68,8 +68,13 @@ def decide(hold: Hold, sms: Sms, outcome: Outcome, calls: int, *, give_up_after:
             return to(State.SENDING, error=error)
 
 
-def hear(outcome: Outcome) -> Heard | None:
-    """Says what a call's outcome means for those who wait at the gates; None if nothing was called."""
+def hear(outcome: Outcome, called_at: float | None = None) -> Heard | None:
+    """Says what a call's outcome means for those who wait at the gates; None if nothing was called.
+
+    Args:
+        outcome: The outcome.
+        called_at: When the call began, by `boot_time`.
+    """
     if outcome.kind is Kind.ACCEPTED:
         return _WELL
     reason = f"code {outcome.code}: {outcome.reason}" if outcome.code is not None else outcome.reason
@@ -81,7 +86,7 @@ def hear(outcome: Outcome) -> Heard | None:
         case Kind.TRY_AGAIN if outcome.code in _TOO_MANY_CALLS or outcome.http_status in _TOO_MANY_CALLS:
             return Heard("slow", reason, int(wait_after(outcome, 1, first=1.0, longest=1.0) * 1000))
         case Kind.TRY_AGAIN | Kind.UNKNOWN if outcome.code is None or outcome.code in _IN_TROUBLE:
-            return Heard("failing", reason)
+            return Heard("failing", reason, called_at=called_at)
         case _:
             return _WELL
 

@@ -25,6 +25,7 @@ class Hold:
         expires_at: When the job's time is over, or None.
         call_timeout: Seconds that a call may take.
         known: What the process knows of the ledger's epoch.
+        called_at: When its last call began, on the same clock, or None.
     """
 
     job_id: str
@@ -36,6 +37,7 @@ class Hold:
     expires_at: float | None
     call_timeout: float
     known: Known
+    called_at: float | None = None
 
     @classmethod
     def measure(

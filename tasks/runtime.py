@@ -56,6 +56,7 @@ class Runtime:
         self.thread = LoopThread()
         self.slots, self._places = Slots(), Slots()
         self._failures = 0  # calls in a row
+        self._well_at = -math.inf  # when a call was answered last
         self._held_back_at = -math.inf  # when this process heard that only probes may go out
         self.zone = settings.zone
         self.stopping = self.thread.run(self._make())
@@ -194,7 +195,7 @@ class Runtime:
         Too many calls are told at once: the job may be tried again in place, and end well.
         """
         match heard:
-            case Heard("failing"):
+            case Heard("failing", called_at=called_at) if called_at is None or called_at >= self._well_at:
                 self._failures += 1
                 if self._failures >= self.settings.circuit_after:
                     self._hold_back(held_back=True)
@@ -204,7 +205,7 @@ class Runtime:
                 with contextlib.suppress(Stopped):
                     await self.hear(heard)
             case Heard("well"):
-                self._failures = 0
+                self._failures, self._well_at = 0, boot_time()
 
     async def answer(self, told: Told) -> AnswerWord:
         """Writes down what the gateway answered about a job.

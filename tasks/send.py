@@ -12,13 +12,15 @@ from celery.worker.state import revoked
 from structlog.typing import FilteringBoundLogger
 
 from smsq.deferral import who_defers
+from smsq.encryption import NO_KEY, NoKey, open_message
 from smsq.errors import InvalidSms, SmsNotSent, SmsUnknown
 from smsq.gateway.answers import NOT_CALLED, Outcome
 from smsq.job import JobError
 from smsq.lanes import MOMENT, TASK_NAME, Lane, lane_of
-from smsq.ledger import Settlement
+from smsq.ledger import Heard, Settlement
 from smsq.message import RULES_VERSION, api_form, campaign_token, load
 from smsq.privacy import mask_recipient
+from smsq.scripts import boot_time
 from smsq.sms import Sms
 from smsq.states import State
 from tasks import loop
@@ -129,9 +131,10 @@ async def _attempt(
             if process.held_back(hold):
                 return NOT_CALLED  # it waits on its lane, with the others
             permit, moment = process.pace.permit(moment), None
+            hold.called_at = boot_time()
             outcome = await process.gateway.send_sms(form, start_by=hold.start_by, permit=permit)
             called = True  # what the client raises, it raises before the first byte
-            await process.heed(hear(outcome))
+            await process.heed(hear(outcome, hold.called_at))
             return outcome
         finally:
             process.slots.release(lane)
@@ -152,7 +155,10 @@ async def _call_or_wait(
 ) -> tuple[Settlement, Sms | None]:
     settings, begun = process.settings, hold.begun
     try:
-        sms = load(begun.message, trusted=begun.rules == str(RULES_VERSION))
+        stored = open_message(settings.cipher, begun.message, hold.job_id)
+        sms = load(stored, trusted=begun.rules == str(RULES_VERSION))
+    except NoKey:
+        return _settlement(hold, State.QUEUED, error=JobError(NO_KEY), heard=Heard("keyless", NO_KEY)), None
     except InvalidSms as invalid:
         error = JobError("the message breaks a rule", fields=invalid.errors)
         return _settlement(hold, State.FAILED, error=error), None
@@ -170,12 +176,18 @@ async def _call_or_wait(
     settlement = decide(hold, sms, outcome, calls, give_up_after=settings.give_up_after)
     if settlement.ids:
         settlement.following = plan(settings, sms)
+        if settings.cipher:
+            settlement.recipient = settings.cipher.seal_number(sms.recipient)
     return settlement, sms
 
 
-def _settlement(hold: Hold, to: State, calls: int = 0, *, error: JobError | None = None, at: int = 0) -> Settlement:
+def _settlement(
+    hold: Hold, to: State, calls: int = 0, *, error: JobError | None = None, at: int = 0, heard: Heard | None = None
+) -> Settlement:
     """What becomes of a job about which the gateway has said nothing."""
-    return Settlement(hold.job_id, hold.token, to, calls, hold.epoch, hold.took(), hold.begun_at, error=error, at=at)
+    return Settlement(
+        hold.job_id, hold.token, to, calls, hold.epoch, hold.took(), hold.begun_at, error=error, at=at, heard=heard
+    )
 
 
 def _not_ours(hold: Hold) -> NoReturn:

@@ -177,14 +177,17 @@ class Heard:
 
     Attributes:
         what: ``well``: it answered. ``failing``: it didn't, or not as it should. ``account``: it refuses this worker's
-            account. ``slow``: too many calls.
+            account. ``slow``: too many calls. ``keyless``: there was no call, as this worker can't decrypt the message.
         reason: In a few words.
         wait: Milliseconds that nobody should call; with ``slow``.
+        called_at: When the call began, by `boot_time`; with ``failing``. If another has ended well since, the gateway
+            isn't down: a call that hangs tells of it when it gives up, long after.
     """
 
-    what: Literal["well", "failing", "account", "slow"]
+    what: Literal["well", "failing", "account", "slow", "keyless"]
     reason: str = ""
     wait: int = 0
+    called_at: float | None = None
 
 
 @dataclass(slots=True)  # not frozen: one is made for each job, and that would take three times as long
@@ -249,6 +252,8 @@ class Settlement:
             given["at"] = self.at
         if self.heard:
             given |= {"heard": self.heard.what, "said": self.heard.reason, "wait": self.heard.wait}
+            if self.heard.called_at is not None:
+                given["called"] = int((boot_time() - self.heard.called_at) * 1000)
         return to_json(given)
 
 

@@ -4,6 +4,7 @@
 -- A gate that is closed has `since`; one probe at a time passes (`permit`: its job's id), when `probe_at` has come. The
 -- permit is a lease (rule 24): it ends with the next `probe_at`.
 local CIRCUIT = 'smsq:gate:circuit'
+local WELL = 'smsq:gate:well'
 local PACE = 'smsq:pace'
 local FIRST_GATE, LONGEST_GATE = 5000, 60000   -- ms until a closed gate's first probe, doubled up to
 local AHEAD = 100                              -- ms for which moments are given out: what is taken can't be overtaken
@@ -73,14 +74,24 @@ local function slow_down(said, wait, now)
   redis.call('HSET', PACE, 'hold', now + wait, 'factor', math.min(8, factor * 2), 'factor_until', now + SLOWER, 'reason', said)
 end
 
--- What a call that sends came to, for those who wait at the gates: 'well' | 'failing' | 'account' | 'slow'.
+-- What a call that sends came to, for those who wait at the gates: 'well' | 'failing' | 'account' | 'slow'; or 'keyless'.
+--
+-- A call that hung tells of it when it gives up, with all that began beside it. If one that came later was answered,
+-- the gateway isn't down, and these are no failures in a row: a campaign that hangs would hold every code back.
 local function hear(s, worker, after, now)
   local gate = worker_gate(worker)
   local _, circuit_permit = closed(CIRCUIT)
   if s.heard == 'failing' then
+    local well = redis.pcall('GET', WELL)
+    if s.called and now - s.called < (tonumber(type(well) == 'string' and well or 0) or 0) then return end
     local failures = redis.call('HINCRBY', CIRCUIT, 'failures', 1)
     if failures >= after then close(CIRCUIT, s.said, now, circuit_permit == s.id) end
     return
+  end
+  redis.call('SET', WELL, now, 'PX', 86400000)
+  if s.heard == 'keyless' then   -- this worker can't read messages; the gateway wasn't called
+    local _, permit = closed(gate)
+    return close(gate, s.said, now, permit == s.id)
   end
   if redis.call('EXISTS', CIRCUIT) == 1 then redis.call('DEL', CIRCUIT) end
   local _, permit = closed(gate)

@@ -13,7 +13,8 @@
 --         follow, follow_for (ms; only if its delivery is wanted, see `_following`)
 --   others: code (optional), error (JSON text)     retrying: delay (ms), resends (true: the caller's wish to resend is
 --   used up)     scheduled: at (unix ms)
---   heard: well | failing | account | slow (with said: the reason, and wait in ms): what the gates are to know of the last call
+--   heard: well | failing | account | slow | keyless (with said: the reason, wait in ms, and with failing called: ms since the call
+--   began, or nothing): what the gates are to know of the last call
 -- Returns for each job one of
 --   'settled'   written, now or by an earlier run of the same
 --   'stale'     the record holds another token, or has moved on; nothing was written

@@ -7,6 +7,7 @@ import pytest
 from smsq import keys, ledger
 from smsq.lanes import Lane
 from smsq.ledger import Heard, Look
+from smsq.scripts import boot_time
 from smsq.states import State
 from tests.ledger.actor import DAY, LEASE, PATIENCE, POLICY, RETENTION, Actor, outcome, told
 from tests.ledger.calls import AFTER, hear, out
@@ -57,6 +58,16 @@ def test_any_answer_of_the_gateway_begins_the_count_anew(act: Actor, heard: Hear
     for number, job_id in enumerate(calls):
         hear(act, heard if number == AFTER - 1 else FAILING, job_id)
     assert not act.client.hexists(keys.CIRCUIT, "since")
+
+
+@pytest.mark.parametrize(("before", "closes"), [(True, False), (False, True)])
+def test_calls_that_hang_close_nothing_if_a_later_one_was_answered(act: Actor, before: bool, closes: bool) -> None:
+    """A campaign's calls give up together, half a minute after they began; codes were sent meanwhile."""
+    began, calls = boot_time() - 1, [out(act) for _ in range(AFTER)]
+    hear(act, Heard("well"), out(act))
+    for job_id in calls:
+        hear(act, replace(FAILING, called_at=began if before else boot_time()), job_id)
+    assert act.client.hexists(keys.CIRCUIT, "since") == closes
 
 
 def test_a_repeat_of_a_settle_is_heard_once(act: Actor) -> None:

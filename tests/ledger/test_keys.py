@@ -62,7 +62,17 @@ def test_every_key_is_one_that_python_knows(act: Actor) -> None:
     named |= {key for lane in URGENT_AND_NORMAL for key in (keys.ring(lane), keys.bell(lane), queue_name(lane))} | {
         keys.waiting("urgent", "")
     }
-    named |= {keys.PARKED, keys.COUNTERS, keys.EPOCH, keys.CANARY, keys.PACE, keys.CIRCUIT, keys.WORKERS, keys.DUE}
+    named |= {
+        keys.PARKED,
+        keys.COUNTERS,
+        keys.EPOCH,
+        keys.CANARY,
+        keys.PACE,
+        keys.CIRCUIT,
+        keys.WORKERS,
+        keys.DUE,
+        keys.WELL,
+    }
     named |= {keys.waiting("normal", "c"), keys.ended("unknown"), f"smsq:aside:{keys.waiting('urgent', '')}"}
     named |= {f"smsq:message:{IDS[0] // 100}", f"smsq:campaign:{IDS[1] // 100}"}
     kinds = act.look().kinds

@@ -127,6 +127,20 @@ def test_a_gateway_that_is_down_is_not_hammered(
     assert set(own_sandbox.counts().values()) == {1}
 
 
+def test_calls_that_hang_close_nothing_while_others_are_answered(
+    start: Callable[..., Worker], queue: SmsQueue, own_sandbox: Sandbox, client: "redis.Redis"
+) -> None:
+    """F44: every call of a campaign gives up at the same moment; codes were sent meanwhile, and go on being sent."""
+    running = start(SMSQ_CIRCUIT_AFTER="5", SMSQ_CALL_TIMEOUT="5")
+    number = own_sandbox.recipient("hang")
+    list(queue.enqueue_many((Sms(recipient=number, text=f"Код {n}") for n in range(10)), lane="bulk"))
+    wait_until(lambda: len(own_sandbox.calls()) == 10, what="all of them hang")
+    assert end_of(queue, enqueue(queue, 1)[0]).state is State.SENT
+    wait_until(lambda: len(running.lines("job.asking")) == 10, what="all of them have given up")
+    assert not running.lines("gate.closed")
+    assert not client.hexists("smsq:gate:circuit", "since")
+
+
 def test_operators_pause_holds_a_lane_back(
     start: Callable[..., Worker], queue: SmsQueue, own_sandbox: Sandbox, client: "redis.Redis"
 ) -> None:
