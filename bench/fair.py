@@ -1,18 +1,24 @@
 """How long an urgent message takes to the gateway while a campaign waits."""
 
+import time
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from bench.contenders import SMSQ
 from bench.drain import FIRST, Figures, produce
 from bench.environments import python_of
-from bench.processes import MeasurementError, Stage
+from bench.processes import MeasurementError, Process, Stage
 from bench.singles import delays
+from smsq import SmsQueue
 
 #: The numbers of the campaign begin with this.
 _BULK_PREFIX = "7702"
 _BULK_FIRST = 77020000000
 _LATENCY = 50.0
+#: Seconds until the campaign expires: longer than it takes to be enqueued.
+_EXPIRES = 20.0
+#: Seconds that its jobs may take to end.
+_ENDING = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +31,7 @@ class Case:
         rate_limit: `SMSQ_RATE_LIMIT`, or none.
         hang: Whether the gateway never answers the campaign's calls.
         pause: Seconds between two single messages, on average.
+        ends: How the campaign ends, uncalled, just when the single messages begin.
     """
 
     label: str
@@ -32,6 +39,7 @@ class Case:
     rate_limit: str = ""
     hang: bool = False
     pause: float = 0.1
+    ends: Literal["", "cancelled", "expired"] = ""
 
 
 CASES: Final = {
@@ -41,6 +49,9 @@ CASES: Final = {
     "normal-limited": Case("normal, all calls limited to 20/s", "normal", rate_limit="20/s", pause=0.3),
     "normal-hanging": Case("normal, the gateway hangs on every bulk call", "normal", hang=True),
     "normal-busy": Case("normal, every slot busy with bulk", "normal"),
+    "bulk-busy": Case("bulk, but not of the campaign, every slot busy with it", "bulk"),
+    "urgent-cancelled": Case("urgent, the campaign was cancelled", "urgent", pause=0.03, ends="cancelled"),
+    "urgent-expired": Case("urgent, the campaign has expired", "urgent", pause=0.03, ends="expired"),
 }
 
 
@@ -54,16 +65,42 @@ def fair(case: Case, *, waiting: int, count: int, appendonly: bool) -> Figures:
         appendonly: Whether Redis keeps an append-only file.
     """
     with Stage(latency=_LATENCY, hang=_BULK_PREFIX if case.hang else "", appendonly=appendonly) as stage:
-        produce(stage, SMSQ, "many", waiting, _BULK_FIRST, lane="bulk", batch="campaign")
+        queue = SmsQueue(f"{stage.broker.url}/0")
+        options = {"expires": str(_EXPIRES)} if case.ends == "expired" else {}
+        enqueued = time.monotonic()
+        produce(stage, SMSQ, "many", waiting, _BULK_FIRST, lane="bulk", batch="campaign", **options)
+        if case.ends == "expired":
+            time.sleep(max(0.0, enqueued + 2 * _EXPIRES - time.monotonic()))
         settings = {"SMSQ_RATE_LIMIT": case.rate_limit} if case.rate_limit else {}
         worker = SMSQ.start(stage, python_of(SMSQ), **settings)
-        if not stage.wait(lambda: stage.gateway.stats()["calls"] >= 20, worker):
+        begins = (
+            (lambda: stage.broker.client.llen("sms.bulk") < waiting)
+            if case.ends == "expired"
+            else (lambda: stage.gateway.stats()["calls"] >= 20)
+        )
+        if not stage.wait(begins, worker):
             raise MeasurementError(f"the worker takes nothing of the campaign: {worker.tail()}")
+        if case.ends == "cancelled":
+            queue.cancel(batch_id="campaign")
         before = stage.gateway.stats()["calls"]
         begun = produce(stage, SMSQ, "spaced", count, FIRST, lane=case.lane, pause=str(case.pause))["begun"]
         bulk = stage.gateway.stats()["calls"] - before - count
         worker.check()
         figures = delays(begun, stage) | {"bulk_meanwhile": max(bulk, 0.0)}
+        if case.ends:
+            figures["ended_s"] = _ended(stage, worker)
         if case.hang:
             worker.kill()  # it would wait for answers that never come
         return figures
+
+
+def _ended(stage: Stage, worker: Process) -> float:
+    """Waits until each job of the campaign has ended in the ledger, and returns after how many seconds none was left.
+
+    Raises:
+        MeasurementError: Some never do.
+    """
+    client, started = stage.broker.client, time.monotonic()
+    if not stage.wait(lambda: client.llen("sms.bulk") == 0, worker, timeout=_ENDING):
+        raise MeasurementError(f"{client.llen('sms.bulk')} jobs of an ended campaign still wait")
+    return time.monotonic() - started

@@ -146,7 +146,13 @@ def _footprint(results: Results) -> Iterator[Goal]:
 
 def _fairness(results: Results) -> Iterator[Goal]:
     campaign = results.plan["sizes"]["campaign"]
-    for name, words in (("urgent-limited", "limited to 20/s"), ("urgent-hanging", "the gateway hangs on bulk")):
+    words_of = {
+        "urgent-limited": "limited to 20/s",
+        "urgent-hanging": "the gateway hangs on bulk",
+        "urgent-cancelled": "which were cancelled",
+        "urgent-expired": "which have expired",
+    }
+    for name, words in words_of.items():
         found = results.get(f"fair-{name}.smsq", "p99")
         goal = _under(f"urgent past {campaign:,} bulk jobs, {words}, p99", found, _PASSING_MS, "ms")
         if results.get(f"fair-{name}.smsq", "missing"):

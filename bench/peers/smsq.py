@@ -16,10 +16,15 @@ def enqueue(recipient: str, text: str, lane: Lane = "normal") -> None:
 
 
 def enqueue_many(
-    messages: Iterable[tuple[str, str]], lane: Lane = "normal", batch: str | None = None, later: str = ""
+    messages: Iterable[tuple[str, str]],
+    lane: Lane = "normal",
+    batch: str | None = None,
+    later: str = "",
+    expires: str = "",
 ) -> None:
-    """Enqueues many; `later` is in seconds from now."""
+    """Enqueues many; `later` and `expires` are in seconds from now."""
     moment = datetime.now(UTC) + timedelta(seconds=float(later)) if later else None
+    within = float(expires) if expires else None
     shaped: Iterable[Sms | Mapping[str, object]] = (Sms(recipient=to, text=text, validity=60) for to, text in messages)
-    for _ in queue.enqueue_many(shaped, lane=lane, batch_id=batch, send_at=moment):
+    for _ in queue.enqueue_many(shaped, lane=lane, batch_id=batch, send_at=moment, expires_in=within):
         pass
