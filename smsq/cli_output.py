@@ -69,12 +69,13 @@ def print_job(job: Job, *, as_json: bool) -> None:
         print_json(job.as_dict())
         return
     status = job.campaign_status
+    said = "declined" if job.state is State.FAILED else _STATUS.get(status or 0, "not documented")
     rows = {
         "job": job.id,
         "state": job.state,
         "messageId": job.message_id,
         "campaignId": job.campaign_id,
-        "status": status and f"{status} ({_STATUS.get(status, 'not documented')})",
+        "status": status and f"{status} ({said})",
         "delivery": job.delivery,
         "attempts": job.attempts,
         "error": job.error,

@@ -15,7 +15,8 @@ from structlog.typing import FilteringBoundLogger
 
 from config.settings import WorkerSettings
 from smsq import ledger
-from smsq.errors import QueueUnavailable
+from smsq.encryption import NoKey, open_number
+from smsq.errors import InvalidSms, QueueUnavailable
 from smsq.gateway.aftermath import FINAL_STATUSES, MOST_MESSAGES, statuses, verdict
 from smsq.gateway.answers import Outcome
 from smsq.job import DECLINED, JobError
@@ -36,8 +37,8 @@ _PATIENCE: Final = 120.0
 _MARGIN: Final = 15.0
 #: Under a rate limit a question goes out at most as often as each tenth call: less than others' questions have.
 _SHARE: Final = 10
-#: Rounds that are left out after a call that failed.
-_AFTER_FAILURE: Final = 3
+#: After a call that failed, a round comes so many times later at most: twice, four times, ….
+_LONGEST: Final = 60
 _TRY: Final = 5.0
 
 
@@ -69,6 +70,7 @@ class Follower:
         self._process = process
         self._apart = apart
         self._share = Share(process.pace, _SHARE)
+        self._failures = 0  # in a row
 
     async def run(self) -> None:
         """Asks in rounds until it is cancelled, and outlives whatever they meet."""
@@ -78,7 +80,7 @@ class Follower:
             except Exception as error:  # noqa: BLE001 - its words may hold what the gateway said; its frames don't
                 frames = traceback.format_tb(error.__traceback__)
                 log.error("follow.crashed", error=type(error).__name__, frames=frames)  # noqa: TRY400
-                pause = _AFTER_FAILURE * self._apart
+                pause = _LONGEST * self._apart
             await asyncio.sleep(pause)
 
     async def round(self) -> float:
@@ -103,11 +105,10 @@ class Follower:
             log.debug("follow.unavailable", reason=str(error))
             return self._apart
         except _Failed as failed:
-            if (heard := decide.hear(failed.outcome)) and heard.what in ("slow", "account"):
-                with contextlib.suppress(Stopped):
-                    await process.hear(heard)  # which concerns all who call
-            log.warning("follow.failed", code=failed.outcome.code, reason=failed.outcome.reason)
-            return _AFTER_FAILURE * self._apart
+            await self._hear(failed.outcome)
+            self._failures += 1
+            return self._apart * min(_LONGEST, 2.0 ** min(self._failures, 9))
+        self._failures = 0
         return self._apart / 10 if taken.entries == _MESSAGES else self._apart
 
     async def _ask(self, taken: Followed) -> None:
@@ -126,6 +127,17 @@ class Follower:
         except TimeoutError:
             log.debug("follow.no_time")
 
+    async def _hear(self, outcome: Outcome) -> None:
+        """Tells all who call of too many calls.
+
+        Whether the account may send, only sending shows: its key may lack a right to these methods alone.
+        """
+        log.warning("follow.failed", code=outcome.code, reason=outcome.reason)
+        heard = decide.hear(outcome)
+        if heard and heard.what == "slow":
+            with contextlib.suppress(Stopped):
+                await self._process.hear(heard)
+
     async def _write(self, told: Sequence[Decision | Delivery]) -> None:
         settings = self._process.settings
         write = ledger.followed(told, retention=settings.retention_ms, delivery=settings.delivery)
@@ -134,7 +146,11 @@ class Follower:
             _log(each, word)
 
     async def _moderated(self, asked: Moderated) -> Decision:
-        found = await self._call(lambda: verdict(self._process.gateway, asked.campaign_id, asked.recipient))
+        try:
+            number = open_number(self._process.settings.cipher, asked.recipient)
+        except (NoKey, InvalidSms):
+            return Decision(asked.job_id, asked.campaign_id, "waits")  # its number couldn't be masked in what is said
+        found = await self._call(lambda: verdict(self._process.gateway, asked.campaign_id, number))
         error = None
         if found.word == "declined":
             error = JobError(DECLINED, fields={"globalComment": found.comment} if found.comment else None)

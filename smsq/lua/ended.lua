@@ -8,7 +8,8 @@
 local state, older, newer, count, after, moment = unpack(ARGV)
 count = tonumber(count)
 local list = ENDED .. state
-local SHOWN = {'v', 'state', 'lane', 'batch', 'at', 'done', 'attempts', 'error'}
+local SHOWN = {'v', 'state', 'lane', 'batch', 'at', 'done', 'attempts', 'error', 'message_id', 'campaign_id',
+               'campaign_status', 'delivery'}
 
 -- A job that has left the list since (it was retried) leaves others of its millisecond to be given again.
 local start = older == '0' and 0 or redis.call('ZCOUNT', list, '(' .. NOW - older, '+inf')

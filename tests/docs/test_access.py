@@ -92,6 +92,8 @@ def _use_all_of_it(queue: SmsQueue) -> str:
     message_id = end_of(queue, job.id).message_id
     assert message_id is not None
     assert queue.lookup(message_id=message_id) is not None
+    moderated = queue.enqueue(_SMS.model_copy(update={"recipient": "77000006001"}))
+    assert queue.ask_delivery(end_of(queue, moderated.id).message_id or 0)
 
     async def the_same() -> None:
         accepted = await queue.aenqueue(_SMS, lane="urgent")

@@ -124,6 +124,7 @@ def test_declined_has_failed(
         app.AsyncResult(job.id).get(timeout=5)
 
     assert words in smsq("failed")[1]
+    assert "1 (declined)" in smsq("failed", job.id)[1]
     code, _, complaint = smsq("failed", "--all", "--retry")
     assert (code, complaint) == (1, f"1 job was left alone: {LEFT_ALONE}\n")
     names = [event["event"] for event in json.loads(smsq("why", job.id, "--json")[1])["events"]]
@@ -176,6 +177,21 @@ def test_too_many_questions_slow_all_calls_down(
     ask_now(client, *(each.id for each in jobs))
     for each in jobs:
         known(queue, each.id, delivery="DELIVRD")
+
+
+def test_a_right_that_the_key_lacks_stops_nobody(
+    worker_up: Worker, queue: SmsQueue, sandbox: Sandbox, client: "redis.Redis"
+) -> None:
+    """That deliveries may not be asked for says nothing of sending: no gate is closed."""
+    job = send(queue, ordinary(1))
+    sandbox.post("/sandbox/clock", advance=60)
+    sandbox.post("/sandbox/fail", next=1, method="message/getsmsstatus", **{"as": "code-9"})
+    ask_now(client, job.id)
+    wait_until(lambda: [line for line in worker_up.lines("follow.failed") if line["code"] == 9], what="it is refused")
+    assert not client.keys(keys.worker_gate("*"))
+    assert send(queue, ordinary(2)).attempts == 1
+    ask_now(client, job.id)
+    known(queue, job.id, delivery="DELIVRD")
 
 
 @pytest.fixture
