@@ -111,6 +111,12 @@ class WorkerSettings(Settings):
         default=False,
         description="Whether the gateway is asked what became of sent messages, 100 a call: `job.delivery`",
     )
+    erase_after_days: float | None = Field(
+        default=None,
+        gt=0,
+        le=3650,
+        description="Days after a job's end at which its number, and a text still there, are erased; none: never",
+    )
     metrics_host: str = Field(
         default="127.0.0.1", min_length=1, description="Address of a worker's `/metrics`, `/healthz` and `/readyz`"
     )
@@ -155,6 +161,12 @@ class WorkerSettings(Settings):
         return self
 
     @model_validator(mode="after")
+    def _encrypted_messages_are_told_apart(self) -> Self:
+        if self.encryption_key and not self.campaign_token:
+            raise ValueError("SMSQ_ENCRYPTION_KEY needs SMSQ_CAMPAIGN_TOKEN: encrypted messages can't be compared")
+        return self
+
+    @model_validator(mode="after")
     def _lease_covers_a_call(self) -> Self:
         if self.lease < self.call_timeout + self.retry_window + 2:
             raise ValueError("SMSQ_LEASE must exceed SMSQ_CALL_TIMEOUT and SMSQ_RETRY_WINDOW together by 2 seconds")
@@ -179,6 +191,11 @@ class WorkerSettings(Settings):
         found = _RATE.fullmatch(self.rate_limit.strip())
         assert found  # noqa: S101 - the validator took no other
         return _SECONDS[found[2]] * 1000 / int(found[1])
+
+    @property
+    def erase_after_ms(self) -> int | None:
+        """`SMSQ_ERASE_AFTER_DAYS` in milliseconds; None if nothing is erased before its record goes."""
+        return None if self.erase_after_days is None else int(self.erase_after_days * 86_400_000)
 
     @property
     def policy(self) -> Policy:

@@ -9,6 +9,7 @@ from hashlib import blake2b
 from typing import Final, NamedTuple, Self
 
 from smsq import ledger, message
+from smsq.encryption import Cipher
 from smsq.errors import IdempotencyConflict, InvalidSms
 from smsq.job import Job
 from smsq.message import Sms
@@ -93,7 +94,10 @@ class Candidate(NamedTuple):
         if key is None:
             return cls(ledger.NewJob(_new_id(), text))
         key_hash = blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
-        return cls(ledger.NewJob(_new_id(), text, key_hash, message.content_hash(prepared)), late)
+        content = message.content_hash(prepared)
+        if cipher := settings.cipher:  # the plain one is compared with what was enqueued before there was a key
+            content = f"{cipher.contents(message.dump(prepared))} {content}"
+        return cls(ledger.NewJob(_new_id(), text, key_hash, content), late)
 
     def outcome(self, answer: ledger.Accepted) -> Job | InvalidSms | IdempotencyConflict:
         """Returns the job, or why there is none."""
@@ -115,6 +119,16 @@ class Candidate(NamedTuple):
         if not isinstance(outcome, Job):
             raise outcome
         return outcome
+
+
+def sealed(jobs: Iterable[ledger.NewJob], cipher: Cipher) -> list[ledger.NewJob]:
+    """Returns jobs with their messages encrypted, each under its id."""
+    return [
+        job._replace(message=cipher.seal_message(job.message, job.id, message.recipient_of(job.message)))
+        if isinstance(job.message, str) and job.message
+        else job
+        for job in jobs
+    ]
 
 
 #: To each byte one of 32 characters.

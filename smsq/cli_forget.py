@@ -16,6 +16,7 @@ _LEFT: Final = {
     "waiting": "waiting to be sent; --waiting cancels them",
     "under_way": "being sent, or asked about; give the command again later",
     "unusable": "a record that can't be used; see smsq parked",
+    "locked": "encrypted with a key that isn't in SMSQ_ENCRYPTION_KEY here, so whose it is can't be told",
 }
 
 
@@ -48,7 +49,8 @@ def _show(erased: Erased, *, as_json: bool) -> Exit:
     """Prints the counts, and says what is left; then the number isn't forgotten yet."""
     counts: dict[str, object] = {"erased": erased.erased, "cancelled": erased.cancelled}
     if as_json:
-        print_json(counts | {"waiting": erased.waiting, "underWay": erased.under_way, "unusable": erased.unusable})
+        left = {"waiting": erased.waiting, "underWay": erased.under_way, "unusable": erased.unusable}
+        print_json(counts | left | {"locked": erased.locked})
     else:
         print_rows(counts)
     for name, why in _LEFT.items():

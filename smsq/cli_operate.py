@@ -20,11 +20,15 @@ from smsq.settings import Settings
 #: Results of a list, if no `--limit` is given.
 _LIMIT: Final = 100
 _BECAME: Final = {"queued": "is on its lane again", "asking": "is asked about first: Redis may have forgotten a call"}
+_FORGOTTEN: Final = "its number and text were erased by smsq forget"
+_ERASED: Final = "its number and text were erased after SMSQ_ERASE_AFTER_DAYS"
 _LEFT_ALONE: Final[dict[RetryWord, str]] = {
     "expired": "its time is over (expires_in)",
     "cancelled": "its batch was cancelled",
     "other": "it is in another state by now",
     "declined": "a moderator declined it, and its text isn't kept; send a changed one as a new job",
+    "forgotten": _FORGOTTEN,
+    "erased": _ERASED,
     "gone": "it isn't known: it never was, or is older than SMSQ_RETENTION_DAYS",
     "malformed": "its record can't be used",
     "newer": "its record is of a newer version of smsq",
@@ -243,6 +247,8 @@ def _mark_sent(operator: Operator, args: argparse.Namespace) -> Exit:
         return Exit.DONE
     reasons = {
         "owned": f"the message is job {owner}'s",
+        "forgotten": _FORGOTTEN,
+        "erased": _ERASED,
         "malformed": "its record can't be used",
         "newer": "its record is of a newer version of smsq",
     }

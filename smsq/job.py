@@ -9,7 +9,8 @@ of the idempotency key · ``on_unknown`` (``resend``, then ``resent``) · ``toke
 calls to the gateway · ``took`` ms of the last one, from begin to settle · ``ask`` calls that aren't settled
 (`_asking.lua`) · ``losses`` workers that died holding it · ``twin`` hash of number and text · ``called`` the
 number that was called, if it isn't the message's own · ``log`` its
-timeline, if anything was out of the ordinary · ``error`` JSON · ``code`` the gateway's · ``message_id``
+timeline, if anything was out of the ordinary · ``erased`` how number and text came to be gone (``forgotten``,
+``erased``) · ``error`` JSON · ``code`` the gateway's · ``message_id``
 ``campaign_id`` ``campaign_status`` ``recipient`` once sent · ``delivery`` the gateway's status of the message ·
 ``follow`` while it is asked what became of it (`_following.lua`) · ``done`` when it ended (ms) · ``waiters`` how many
 block on its end · ``asked`` how often it was accepted again · ``retried`` the last nonce of an operator's retry

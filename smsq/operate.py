@@ -8,6 +8,7 @@ from typing import Final, Literal, NamedTuple
 
 from smsq import ledger
 from smsq.connection import SyncRunner
+from smsq.encryption import NO_MARKS
 from smsq.job import Job
 from smsq.lanes import Lane
 from smsq.ledger import EndedState, Erased, Marked, Pause, RetryWord
@@ -159,9 +160,11 @@ class Operator:
             How many jobs were erased, and how many were left.
         """
         cursor, total = "0", Erased()
+        cipher, retention = self._settings.cipher, self._settings.retention_ms
+        marks = cipher.marks(recipient) if cipher else NO_MARKS
         while True:
             call = ledger.erase(
-                cursor, _LOOKED_AT, recipient, cancel_waiting=cancel_waiting, retention=self._settings.retention_ms
+                cursor, _LOOKED_AT, recipient, cancel_waiting=cancel_waiting, retention=retention, marks=marks
             )
             cursor, erased = self._runner.run(call, DEADLINE)
             total = total.plus(erased)

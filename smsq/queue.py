@@ -16,7 +16,7 @@ from smsq import keys, ledger, message
 from smsq.async_connection import AsyncRunner
 from smsq.batch import Batch, read_batch
 from smsq.bulk import enqueue_chunks
-from smsq.candidate import Candidate, Keys
+from smsq.candidate import Candidate, Keys, sealed
 from smsq.connection import SyncRunner
 from smsq.errors import IdempotencyConflict, InvalidSms, QueueUnavailable
 from smsq.job import Job
@@ -57,6 +57,7 @@ class SmsQueue:
         self._known = Known()
         self._sync = SyncRunner(self.settings.address, self.settings.durability, self._known)
         self._keys = Keys()
+        self._cipher = given.cipher
         self._async: dict[asyncio.AbstractEventLoop, AsyncRunner] = {}
         self._lock = threading.Lock()
 
@@ -227,6 +228,8 @@ class SmsQueue:
     ) -> Iterator[Call[list[ledger.Accepted]]]:
         """Makes the call, and remembers the keys that Redis may have got by it."""
         jobs = [self._keys.recall(each.new) for each in candidates]
+        if cipher := self._cipher:
+            jobs = sealed(jobs, cipher)
         at = boot_time()
         try:
             yield ledger.enqueue(jobs, options, message.RULES_VERSION)

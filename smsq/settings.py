@@ -4,16 +4,18 @@ Each field says what it is, its unit and why its default; the README's table is 
 """
 
 import re
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from dotenv.parser import parse_stream
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from smsq.address import Address
 from smsq.durability import Durability
+from smsq.encryption import Cipher
 from smsq.errors import ConfigurationError
 
 
@@ -31,6 +33,13 @@ def _zone(name: str) -> str:
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise ValueError("is not the name of a time zone, such as Asia/Almaty") from None
     return name
+
+
+def _keys(setting: SecretStr | None) -> SecretStr | None:
+    if setting is None or not setting.get_secret_value().strip():
+        return None
+    Cipher.parse(setting.get_secret_value())
+    return setting
 
 
 class Settings(BaseSettings):
@@ -55,6 +64,10 @@ class Settings(BaseSettings):
     )
     max_segments: int = Field(
         default=10, ge=1, le=255, description="Longest text that is accepted, in billed segments: each one costs money"
+    )
+    encryption_key: Annotated[SecretStr | None, AfterValidator(_keys)] = Field(
+        default=None,
+        description="Keys in base64 by which messages are encrypted in Redis: the first; decrypted: any. Secret",
     )
 
     @classmethod
@@ -81,6 +94,11 @@ class Settings(BaseSettings):
     def zone(self) -> ZoneInfo:
         """`SMSQ_TIMEZONE`, read."""
         return ZoneInfo(self.timezone)
+
+    @cached_property
+    def cipher(self) -> Cipher | None:
+        """What `SMSQ_ENCRYPTION_KEY` seals and opens by; None without it."""
+        return None if self.encryption_key is None else Cipher.parse(self.encryption_key.get_secret_value())
 
     @property
     def retention_ms(self) -> int:

@@ -11,6 +11,7 @@ from typing import Any, Final
 import structlog
 from structlog.typing import FilteringBoundLogger
 
+from smsq.encryption import NO_KEY, Cipher, NoKey, open_message, open_number
 from smsq.errors import InvalidSms
 from smsq.gateway.questions import Canary, Question, Reply, ask
 from smsq.ledger import Looked, Told
@@ -31,6 +32,14 @@ PATIENCE: Final = 120.0
 _MARGIN: Final = 15.0
 #: Under a rate limit a question goes out at most as often as each fifth call.
 _SHARE: Final = 5
+
+
+def _canary(cipher: Cipher | None, found: tuple[int, str] | None) -> Canary | None:
+    """The canary, with its number as the gateway knows it; None also where it can't be decrypted."""
+    try:
+        return Canary(found[0], open_number(cipher, found[1])) if found else None
+    except (NoKey, InvalidSms):
+        return None
 
 
 class Asker:
@@ -54,20 +63,24 @@ class Asker:
             token: Theirs.
             epoch: The epoch in which they were given.
         """
-        process = self._process
+        process, cipher = self._process, self._process.settings.cipher
         questions, told, recipients, plans = [], [], {}, {}
         for each in looked.questions:
             try:
-                sms = load(each.message)
+                sms = load(open_message(cipher, each.message, each.job_id))
+            except NoKey:
+                told.append(Told(each.job_id, token, epoch, "cant_tell", NO_KEY))
+                continue
             except InvalidSms:
                 told.append(Told(each.job_id, token, epoch, "cant_tell", "the message can't be read"))
                 continue
             mark = campaign_token(each.job_id) if process.settings.campaign_token else ""
             # What the ledger forgot was most likely called for as everything here is.
             number = each.called or (process.settings.redirect_to if each.doubt else None) or sms.recipient
-            recipients[each.job_id], plans[each.job_id] = sms.recipient, plan(process.settings, sms)
+            recipients[each.job_id] = cipher.seal_number(sms.recipient) if cipher else sms.recipient
+            plans[each.job_id] = plan(process.settings, sms)
             questions.append(Question(each.job_id, number, sms.text, sms.sender, mark, each.first / 1000))
-        replies = await self._replies(questions, Canary(*looked.canary) if looked.canary else None)
+        replies = await self._replies(questions, _canary(cipher, looked.canary))
         for reply in replies:
             ids = tuple((match.message_id, match.campaign_id, match.campaign_status) for match in reply.matches)
             recipient, following = recipients[reply.job_id], plans[reply.job_id]

@@ -67,7 +67,7 @@ class Dispatcher:
     ) -> None:
         self._interval = min(settings.dispatch_interval, settings.lease / 4)
         self._sweep_interval = settings.sweep_interval
-        self._policy = settings.policy
+        self._policy, self._erase_after = settings.policy, settings.erase_after_ms
         self._state = state
         self._announce = tell
         self._runner = SyncRunner(settings.address, settings.durability, identity.known)
@@ -158,11 +158,13 @@ class Dispatcher:
             return
         self._next_sweep = time.monotonic() + self._sweep_interval
         try:
-            swept = self._runner.run(ledger.sweep(self._cursor, _SWEEP_KEYS), _TIMEOUT)
+            swept = self._runner.run(ledger.sweep(self._cursor, _SWEEP_KEYS, erase_after=self._erase_after), _TIMEOUT)
         except QueueUnavailable as error:
             log.warning("sweep.unavailable", reason=str(error))
             return
         self._cursor = swept.cursor
+        if swept.erased:
+            log.info("recipients.erased", count=swept.erased)
         for job_id, what in swept.events:
             if what == "repaired":
                 log.error("job.repaired", job_id=job_id, reason="it was in neither a lane nor `due`")

@@ -187,17 +187,27 @@ def hear(heard: Heard, worker: str) -> Call[None]:
 
 
 class Swept(NamedTuple):
-    """What a step of the slow sweep did: where to go on ('0': it has been everywhere), and job ids with what became."""
+    """What a step of the slow sweep did: where to go on ('0': it has been everywhere), and job ids with what became.
+
+    ``erased`` is how many jobs lost their number, because it was time.
+    """
 
     cursor: str
     events: list[tuple[str, str]]
+    erased: int = 0
 
 
-def sweep(cursor: str, count: int) -> Call[Swept]:
-    """Looks through about ``count`` keys for jobs that are in neither a lane nor `due`, and puts them back."""
+def sweep(cursor: str, count: int, *, erase_after: int | None = None) -> Call[Swept]:
+    """Looks through about ``count`` keys for jobs that are in neither a lane nor `due`, and puts them back.
+
+    Args:
+        cursor: '0' to begin, then the last step's.
+        count: Keys to look at.
+        erase_after: Milliseconds after a job's end at which its number and text are erased; None for never.
+    """
 
     def parse(answer: list[Any]) -> Swept:
-        rest = iter(answer[1:])
-        return Swept(text(answer[0]), [(text(a), text(b)) for a, b in zip(rest, rest, strict=True)])
+        rest = iter(answer[2:])
+        return Swept(text(answer[0]), [(text(a), text(b)) for a, b in zip(rest, rest, strict=True)], int(answer[1]))
 
-    return Call(script("sweep"), [cursor, count], parse)
+    return Call(script("sweep"), [cursor, count, "" if erase_after is None else erase_after], parse)

@@ -9,8 +9,10 @@ from smsq.job import Job, read_job
 from smsq.lanes import Lane
 from smsq.scripts import Call, script, text
 
-RetryWord = Literal["queued", "asking", "expired", "cancelled", "other", "declined", "gone", "malformed", "newer"]
-MarkWord = Literal["sent", "owned", "other", "gone", "malformed", "newer"]
+RetryWord = Literal[
+    "queued", "asking", "expired", "cancelled", "other", "declined", "forgotten", "erased", "gone", "malformed", "newer"
+]  # fmt: skip
+MarkWord = Literal["sent", "owned", "other", "forgotten", "erased", "gone", "malformed", "newer"]
 #: The states whose jobs are listed for people.
 EndedState = Literal["failed", "unknown"]
 

@@ -16,13 +16,14 @@ CANCEL_WORDS: frozenset[str] = frozenset(get_args(CancelWord))
 class NewJob(NamedTuple):
     """What `enqueue` writes for one job: the hashes are '' without an idempotency key.
 
-    With the message '' it is accepted only as the job that has its key already. ``tried`` is how many milliseconds ago
-    this producer handed the same key to Redis before, '' if never: a ledger that has forgotten it since begins it in
-    doubt (rule 21).
+    The message may be sealed (`smsq.encryption`); then the content hash is several, with spaces between: of each key,
+    and the plain one. The first is stored. With the message '' it is accepted only as the job that has its key already.
+    ``tried`` is how many milliseconds ago this producer handed the same key to Redis before, '' if never: a ledger that
+    has forgotten it since begins it in doubt (rule 21).
     """
 
     id: str
-    message: str
+    message: str | bytes
     key_hash: str = ""
     content_hash: str = ""
     tried: int | Literal[""] = ""

@@ -6,7 +6,8 @@
 -- record, so that a WAIT on this connection confirms it (rule 23).
 --
 -- ARGV  lane, batch ('' = none), send_at (unix ms or ''), expires_in (ms or ''), on_unknown ('' = ask), rules version,
---       then for each job: id, message ('' = only if its key is known), key hash ('' = none), content hash ('' = none),
+--       then for each job: id, message ('' = only if its key is known), key hash ('' = none), content hash ('' = none;
+--       several, each of another key, with spaces between: the first is stored),
 --       tried (ms since this producer handed the same key to Redis before, or ''): if that, or the first try of this very
 --       call, was in an earlier epoch, a ledger that doesn't know the job may have forgotten it after it was called: it
 --       begins in doubt (rule 21)
@@ -37,10 +38,22 @@ local function owner_of(key_hash)
   if owner then return owner, owned end
 end
 
+-- Whether a stored content's hash is certainly another than those offered. One that is keyed ("<key>.<hash>") is compared
+-- with those of the same key: a caller who doesn't have that key can't tell, and is given the key's job. So is who comes
+-- after the content was erased in its time ('?').
+local function is_another(stored, offered)
+  local key = stored:match('^%x+%.')
+  for content in offered:gmatch('%S+') do
+    if content == stored then return false end
+    if key and content:sub(1, #key) == key then return true end
+  end
+  return not key and stored ~= '?'
+end
+
 for i = 7, #ARGV, 5 do
   local id, message, key_hash, content, tried = unpack(ARGV, i, i + 4)
   local owner, owned = owner_of(key_hash)
-  if owner and owned ~= owner .. ' ' .. content then
+  if owner and owned ~= owner .. ' ' .. content and is_another(owned:sub(#owner + 2), content) then
     answers[#answers + 1] = {'conflict', owner}
     break
   elseif owner and redis.call('EXISTS', job_key(owner)) == 1 then
@@ -61,7 +74,7 @@ for i = 7, #ARGV, 5 do
     if state == 'scheduled' then add('send_at', later) end   -- for the timeline; `due` alone decides
     if key_hash ~= '' then
       add('key', key_hash)
-      redis.call('SET', 'smsq:key:' .. key_hash, id .. ' ' .. content)
+      redis.call('SET', 'smsq:key:' .. key_hash, id .. ' ' .. content:match('^%S*'))
     end
     add_message(fields, message)
     redis.call('HSET', job_key(id), unpack(fields))

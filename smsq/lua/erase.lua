@@ -6,14 +6,31 @@
 -- A job that waits is cancelled only if that is wanted, as `cancel` does it. One of which a call may be out, or isn't
 -- settled, keeps what it is sent or asked about by.
 --
--- ARGV  cursor ('0' to begin), keys to look at, about, number (digits), 1 to cancel what waits else 0, retention (ms)
+-- ARGV  cursor ('0' to begin), keys to look at, about, number (digits), 1 to cancel what waits else 0, retention (ms),
+--       then for each key of `SMSQ_ENCRYPTION_KEY`: what the number's sealed messages begin with, and its sealed number
+--       (`smsq/encryption.py`)
 -- Returns {next cursor ('0': all were looked at), erased, of these cancelled, left that wait, left that are under way, left
---         that can't be used}
+--         that can't be used, left because they are sealed with none of these keys, whoever they belong to}
 -- Keeps rule 1: only `finish` and `start_asking` move a job.
-local cursor, count, number, cancels, retention = unpack(ARGV)
+local cursor, count, number, cancels, retention = unpack(ARGV, 1, 5)
 retention = tonumber(retention)
 local HEAD = '{"recipient":"'   -- as `message.dump` writes it; it is in the first piece, whole
-local erased, cancelled, waiting, under_way, unusable = 0, 0, 0, 0, 0
+local SEALED, SEALED_NUMBER = '\1', '^A'
+local erased, cancelled, waiting, under_way, unusable, locked = 0, 0, 0, 0, 0, 0
+
+-- Of a sealed value the first characters say which key it was, some more whose number.
+local KEY, HEAD_OF_SEALED = {m0 = 6, recipient = 8}, {m0 = 15, recipient = 20}
+local known, marks = {m0 = {}, recipient = {}}, {m0 = {}, recipient = {}}
+for i = 6, #ARGV do
+  local kind = i % 2 == 0 and 'm0' or 'recipient'
+  known[kind][ARGV[i]:sub(1, KEY[kind])], marks[kind][ARGV[i]] = true, true
+end
+
+-- Whether a sealed value is of the number; nil if none of the keys is its own.
+local function sealed_is_theirs(kind, value)
+  if not known[kind][value:sub(1, KEY[kind])] then return nil end
+  return marks[kind][value:sub(1, HEAD_OF_SEALED[kind])] == true
+end
 
 local function message_is_theirs(key, first)
   if first:sub(1, #HEAD) == HEAD then return first:sub(#HEAD + 1, #HEAD + #number + 1) == number .. '"' end
@@ -24,31 +41,17 @@ end
 local function theirs(key)
   local found = redis.pcall('HMGET', key, 'recipient', 'called', 'm0')
   if found.err then return false end
-  return found[1] == number or found[2] == number or found[3] and message_is_theirs(key, found[3])
-end
-
--- The content's hash: of a known text, a number is found by trying them all.
-local function erase_content(job)
-  local key = job.key and 'smsq:key:' .. job.key
-  local owned = key and redis.pcall('GET', key)
-  if type(owned) == 'string' and owned:match('^%S+') == job.id then
-    redis.call('SET', key, job.id .. ' -', 'KEEPTTL')
-  end
-  if job.twin then redis.pcall('SREM', 'smsq:twins:' .. job.twin, job.id) end
-end
-
-local function erase(job)
-  local key = job_key(job.id)
-  erase_content(job)
-  redis.call('HDEL', key, 'recipient', 'called', 'twin', 'log', unpack((message_fields(key))))
-  if job.state == 'failed' and job.message_id then   -- what a moderator said of the text
-    redis.call('HSET', key, 'error', '{"reason":"declined by a moderator"}')
-  end
-  erased = erased + 1
+  local recipient, called, first = found[1] or '', found[2], found[3] or ''
+  if recipient == number or called == number then return true end
+  if recipient:find(SEALED_NUMBER) then return sealed_is_theirs('recipient', recipient) end
+  if first:sub(1, 1) == SEALED then return sealed_is_theirs('m0', first) end
+  return first ~= '' and message_is_theirs(key, first)
 end
 
 local function look_at(key)
-  if not theirs(key) then return end
+  local is_theirs = theirs(key)
+  if is_theirs == nil then locked = locked + 1 end
+  if not is_theirs then return end
   local job, why = read(key:sub(#'smsq:job:' + 1))
   if why then
     unusable = unusable + 1
@@ -68,9 +71,10 @@ local function look_at(key)
     return
   end
   if job.state == 'cancelled' and was ~= 'cancelled' then cancelled = cancelled + 1 end
-  erase(job)
+  erase_person(job, 'forgotten')
+  erased = erased + 1
 end
 
 local found = redis.call('SCAN', cursor, 'MATCH', 'smsq:job:*', 'COUNT', count)
 for _, key in ipairs(found[2]) do look_at(key) end
-return {found[1], erased, cancelled, waiting, under_way, unusable}
+return {found[1], erased, cancelled, waiting, under_way, unusable, locked}

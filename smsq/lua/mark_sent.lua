@@ -7,6 +7,7 @@
 --   'sent'      now, or before with the same messageId
 --   'owned'     another job owns the messageId; nothing changed
 --   'other'     it is in another state, or sent under other ids; nothing changed
+--   'forgotten' 'erased'   its number and text were erased (as `retry` has it); nothing changed
 --   'gone' 'malformed' 'newer'   there is no record, or none that can be used; nothing changed
 -- Keeps rule 1: `finish` finds a final job, and leaves it so.
 local id, message_id, campaign_id, status, retention = unpack(ARGV)
@@ -17,9 +18,15 @@ if job.state == 'sent' and job.message_id == message_id then
   return {'sent'}
 end
 if job.state ~= 'unknown' then return {'other'} end
-local whole, sms = pcall(cjson.decode, read_message(job_key(id)))
-if not (whole and type(sms) == 'table' and type(sms.recipient) == 'string') then return {'malformed'} end
-local given = {message_id = message_id, campaign_id = campaign_id, campaign_status = status, recipient = sms.recipient}
+local message, recipient = read_message(job_key(id)), ''   -- of a sealed one nothing is kept: nobody asks by it
+if message:sub(1, 1) ~= '\1' then
+  local whole, sms = pcall(cjson.decode, message)
+  if not (whole and type(sms) == 'table' and type(sms.recipient) == 'string') then
+    return {redis.call('HGET', job_key(id), 'erased') or 'malformed'}
+  end
+  recipient = sms.recipient
+end
+local given = {message_id = message_id, campaign_id = campaign_id, campaign_status = status, recipient = recipient}
 if accept(job, given, NOW, tonumber(retention), job.attempts) == 'owned' then
   local key, field = bucket('message', message_id)
   return {'owned', redis.call('HGET', key, field)}

@@ -14,6 +14,7 @@
 --   'expired' 'cancelled'   its time is over, or its batch was cancelled; nothing changed
 --   'other'     it is in another state; nothing changed
 --   'declined'   a moderator declined it; its text isn't kept; nothing changed
+--   'forgotten' 'erased'   its text was erased, by an operator or because its time had come; nothing changed
 --   'gone' 'malformed' 'newer'   there is no record, or none that can be used; nothing changed
 -- Keeps rule 1: a final job is in neither, and goes on its lane once, or in `due`.
 local nonce, from = ARGV[1], ARGV[2]
@@ -52,7 +53,9 @@ local function retry(id)
   end
   if job.state ~= from then return 'other' end
   if job.message_id then return 'declined' end
-  if redis.call('HEXISTS', job_key(id), 'm0') == 0 then return 'malformed' end
+  if redis.call('HEXISTS', job_key(id), 'm0') == 0 then
+    return redis.call('HGET', job_key(id), 'erased') or 'malformed'
+  end
   local how = ended(job, now)
   if how then return how end
   reopen(job)

@@ -6,10 +6,14 @@
 -- in the order in which they came, nearly, so that a job that is older than the head's last would be in it. What was
 -- scheduled waits for its moment again.
 --
+-- Of a job that ended so long ago as a setting says, the number is erased, and the text if it is still there. Not of one
+-- that is unknown: a person has to decide about it. Nor of what the gateway is asked by: the canary, and a message that
+-- waits for a moderator.
+--
 -- A new round also forgets workers that nobody has heard of for a day.
 --
--- ARGV  cursor (0 to begin), keys to look at, about
--- Returns {next cursor ('0': all were looked at), id, what, ...}: 'repaired' it is on its lane or in `due` again; 'parked'
+-- ARGV  cursor (0 to begin), keys to look at, about, ms after a job's end at which its number is erased ('': never)
+-- Returns {next cursor ('0': all were looked at), how many were erased, id, what, ...}: 'repaired' it is on its lane or in `due` again; 'parked'
 --         it has no usable record
 -- Keeps rule 1, and brings it back.
 local answer = {}
@@ -43,6 +47,21 @@ end
 
 local function tell(id, what) answer[#answer + 1] = id; answer[#answer + 1] = what end
 
+local erase_after, erased = tonumber(ARGV[3]), 0
+local canaries = {}
+if erase_after then
+  for _, key in ipairs({'smsq:canary', 'smsq:canary:next'}) do canaries[read_canary(key) or ''] = true end
+end
+
+local function erase_if_due(job)
+  local done, recipient, first, follow, status =
+    unpack(redis.call('HMGET', job_key(job.id), 'done', 'recipient', 'm0', 'follow', 'campaign_status'))
+  if not (recipient or first) or (tonumber(done or nil) or NOW) > NOW - erase_after then return end
+  if job.state == 'unknown' or canaries[job.id] or follow and status == '1' then return end
+  erase_person(job, 'erased')
+  erased = erased + 1
+end
+
 local function look_at(id)
   if redis.call('ZSCORE', DUE, id) then return end
   local job, why = read(id)
@@ -55,6 +74,7 @@ local function look_at(id)
   elseif not job then
     return
   elseif FINAL[job.state] then
+    if erase_after then erase_if_due(job) end
     return follow_again(id, NOW)
   elseif job.state == 'scheduled' and not job.send_at then
     park(id, 'scheduled, and nobody knows for when')
@@ -88,4 +108,4 @@ end
 if ARGV[1] == '0' then forget_workers() end
 local found = redis.call('SCAN', ARGV[1], 'MATCH', 'smsq:job:*', 'COUNT', ARGV[2])
 for _, key in ipairs(found[2]) do look_at(key:sub(#'smsq:job:' + 1)) end
-return {found[1], unpack(answer)}
+return {found[1], erased, unpack(answer)}

@@ -240,5 +240,9 @@ def outbox() -> Iterator[Outbox]:
 
     threads: dict[str, Any] = {"run": run, "block": block}
     loops: dict[str, Any] = {"run": arun, "block": ablock}
-    with mock.patch.multiple(SyncRunner, **threads), mock.patch.multiple(AsyncRunner, **loops):
+    with (
+        mock.patch.multiple(SyncRunner, **threads),
+        mock.patch.multiple(AsyncRunner, **loops),
+        mock.patch("smsq.queue.sealed", lambda jobs, _: jobs),
+    ):
         yield made

@@ -155,6 +155,13 @@ def hear_cancel(act: Actor) -> set[str]:
     return {act.cancel(job_id) for job_id in ids}
 
 
+def _erase(act: Actor, ids: dict[str, str]) -> None:
+    """Has the jobs of these two words lose their messages for that reason."""
+    for word in ("forgotten", "erased"):
+        act.client.hdel(keys.job(ids[word]), "m0")
+        act.client.hset(keys.job(ids[word]), "erased", word)
+
+
 def hear_retry(act: Actor) -> set[str]:
     """Retries one job for each word that it can answer with."""
     ids = {
@@ -164,6 +171,8 @@ def hear_retry(act: Actor) -> set[str]:
         "cancelled": act.in_state(State.FAILED, batch_id="b"),
         "other": act.in_state(State.SENT),
         "declined": act.in_state(State.FAILED),
+        "forgotten": act.in_state(State.FAILED),
+        "erased": act.in_state(State.FAILED),
         "gone": act.new_id(),
         "malformed": act.in_state(State.FAILED),
         "newer": act.in_state(State.FAILED),
@@ -173,6 +182,7 @@ def hear_retry(act: Actor) -> set[str]:
     changes["declined"] = ("message_id", "1")
     for word, (field, value) in changes.items():
         act.client.hset(keys.job(ids[word]), field, value)
+    _erase(act, ids)
     words = act.run(ledger.retry(list(ids.values()), "failed", "n"))
     heard = dict(zip(ids, map(str, words), strict=True))
     assert heard == {word: word for word in ids}
@@ -184,6 +194,8 @@ def hear_mark_sent(act: Actor) -> set[str]:
     ids = {
         "owned": act.in_state(State.UNKNOWN),
         "other": act.in_state(State.FAILED),
+        "forgotten": act.in_state(State.UNKNOWN),
+        "erased": act.in_state(State.UNKNOWN),
         "gone": act.new_id(),
         "malformed": act.in_state(State.UNKNOWN),
         "newer": act.in_state(State.UNKNOWN),
@@ -192,6 +204,7 @@ def hear_mark_sent(act: Actor) -> set[str]:
     act.in_state(State.SENT)
     act.client.hset(keys.job(ids["malformed"]), "at", "abc")
     act.client.hset(keys.job(ids["newer"]), "v", RECORD_VERSION + 1)
+    _erase(act, ids)
     message_ids = dict.fromkeys(ids, 77) | {"owned": IDS[0]}
     heard = {
         word: act.run(
