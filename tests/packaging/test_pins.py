@@ -25,9 +25,9 @@ def versions(pins: list[Requirement]) -> dict[str, str]:
 
 
 def test_the_worker_is_pinned_whole_and_nothing_else() -> None:
-    """requirements/worker.txt pins what `smsq[worker,flower]` needs, directly or by others, and no more."""
+    """requirements/worker.txt pins what `smsq[worker,flower,encryption]` needs, directly or by others, and no more."""
     extras = _PROJECT["project"]["optional-dependencies"]
-    wanted = declared(_PROJECT["project"]["dependencies"], extras["worker"], extras["flower"])
+    wanted = declared(_PROJECT["project"]["dependencies"], extras["worker"], extras["flower"], extras["encryption"])
     assert versions(pinned("worker.txt")).keys() == needed(wanted).keys()
 
 
