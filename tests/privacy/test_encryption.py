@@ -5,7 +5,7 @@ import secrets
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -37,7 +37,7 @@ def new_key() -> str:
 
 OLD, NEW, FOREIGN = new_key(), new_key(), new_key()
 BOTH: Final = f"{NEW}, {OLD}"
-QUICK: Final = {"SMSQ_DISPATCH_INTERVAL": "0.05", "SMSQ_SWEEP_INTERVAL": "0.1"}
+QUICK: Final[dict[str, Any]] = {"SMSQ_DISPATCH_INTERVAL": "0.05", "SMSQ_SWEEP_INTERVAL": "0.1"}
 
 
 @pytest.fixture
@@ -133,6 +133,7 @@ def test_a_worker_without_the_key_leaves_a_job_to_one_that_has_it(
             return found if found and found.error and found.state is State.QUEUED else None
 
         found = wait_until(handed_back, what="it is on its lane again")
+        assert found is not None
         assert (found.attempts, str(found.error)) == (0, NO_KEY)
         wait_until(lambda: started[0].lines("gate.closed"), what="the worker says so")
         doctor = Command(server.url, tmp_path)("doctor")
