@@ -85,6 +85,18 @@ def test_redis_away(own_server: Callable[..., Server], smsq: Command, terminal: 
     assert b"Traceback" not in top.printed
 
 
+def test_a_small_terminal_says_what_it_leaves_out(
+    smsq: Command, client: "redis.Redis", terminal: Callable[..., Terminal]
+) -> None:
+    """Lines that don't fit are counted."""
+    now = int(client.time()[0]) * 1000
+    for number in range(30):
+        client.hset(keys.WORKERS, f"w{number}@here", f'{now} {{"slots": 5, "in_use": 5, "lanes": []}}')
+    shown = terminal(smsq, rows=20, columns=50).wait_for("make the terminal higher$", "^q quits$").splitlines()
+    assert (shown[-2].startswith("… and "), shown[-1]) == (True, "q quits")
+    assert max(map(len, shown)) < 50
+
+
 def test_one_frame_into_a_pipe(smsq: Command, client: "redis.Redis") -> None:
     """Without a terminal: one frame of plain lines that fit; as JSON, what `queues` has and the rates."""
     now = int(client.time()[0]) * 1000

@@ -19,7 +19,7 @@ class Terminal:
 
     Args:
         line: The command line.
-        env: Its whole environment; `TERM` is set here.
+        env: Its whole environment; `TERM` is set here, and what says how large another terminal is doesn't count.
         folder: Its working directory.
         columns: The terminal's width.
         rows: The terminal's height.
@@ -34,10 +34,11 @@ class Terminal:
         termios.tcsetwinsize(theirs, (rows, columns))
         #: All that was printed, steering included.
         self.printed = b""
+        own = {name: value for name, value in env.items() if name not in ("LINES", "COLUMNS")}
         self.process = subprocess.Popen(
             line,
             cwd=folder,
-            env={**env, "TERM": "xterm-256color"},
+            env={**own, "TERM": "xterm-256color"},
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
