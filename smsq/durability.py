@@ -106,21 +106,30 @@ def unavailable(error: Exception, address: object, *, handed_over: bool = False)
 def _reason(error: Exception) -> str:
     for kind, reason in _KINDS:
         if isinstance(error, kind):
-            return reason
+            return _lacking(str(error)) if reason is _LACKING else reason
     text = str(error)
     lowered = text.lower()
     for sign, reason in _SIGNS:
         if sign in lowered:
-            return reason
+            return _lacking(text) if reason is _LACKING else reason
     # redis-py and asyncio make texts of the network's errors, each its own, and both with the number.
     if found := _NUMBER.search(text):
         return os.strerror(int(found[1])).lower()
     return text[:200] or type(error).__name__
 
 
+def _lacking(text: str) -> str:
+    named = _LACKED.search(text)
+    return f"{_LACKING}: {named[1]}" if named else f"{_LACKING}; the server's ACL LOG says which"
+
+
+#: The server doesn't say which key was refused; `_lenient.lua` does.
+_LACKING = "access refused: a right is missing in the user's ACL"
+_LACKED = re.compile(r"\(([A-Z]+ [\w:.]+)\)")
+
 _KINDS: tuple[tuple[type[Exception], str], ...] = (
     (redis_errors.AuthenticationError, "access refused: check the user name, the password and the ACL"),
-    (redis_errors.NoPermissionError, "access refused: check the user name, the password and the ACL"),
+    (redis_errors.NoPermissionError, _LACKING),
     (redis_errors.OutOfMemoryError, "its memory is full"),
     (redis_errors.ReadOnlyError, "it is a read-only replica"),
     (redis_errors.BusyLoadingError, "it is loading its data"),
@@ -137,7 +146,7 @@ _SIGNS = (
     ("oom command not allowed", "its memory is full"),
     ("max number of clients", "it has reached its number of clients"),
     ("can not run script on cluster", "it is a cluster, which is not supported"),
-    ("acl failure in script", "access refused: check the user name, the password and the ACL"),
+    ("acl failure in script", _LACKING),
     ("misconf", "it can't write its snapshot and refuses writes (MISCONF)"),
     ("name or service not known", "the host name can't be resolved"),
     ("name resolution", "the host name can't be resolved"),

@@ -65,7 +65,7 @@ local function last_call(job, lease)
 end
 
 local function read_canary(key)
-  local found = redis.pcall('GET', key)
+  local found = lenient('GET', key)
   local id, called, epoch, settled = tostring(type(found) == 'string' and found or ''):match('^(%S+) (%d+) (%d+) ?(%d*)$')
   if id and tonumber(epoch) == EPOCH.number then return id, tonumber(called), tonumber(settled) end
 end
@@ -97,7 +97,7 @@ end
 -- refused ('owned'), a second message of the same job told ('twice').
 local function accept(job, given, now, retention, attempts)
   local key, field = bucket('message', given.message_id)
-  local owner = redis.pcall('HGET', key, field)
+  local owner = lenient('HGET', key, field)
   if type(owner) == 'string' and owner ~= job.id then return 'owned' end
   if job.state == 'sent' or job.message_id then   -- also one that was sent, and declined by a moderator
     return job.message_id == given.message_id and 'settled' or 'twice'

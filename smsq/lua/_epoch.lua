@@ -16,9 +16,8 @@ do
     return last and info:match('^%x*', last + 1) or ''
   end
   local server = named('\nrun_id:') .. ' ' .. named('\nmaster_replid:')
-  local found = redis.pcall('HMGET', 'smsq:epoch', 'number', 'server', 'started')
+  local found = lenient('HMGET', 'smsq:epoch', 'number', 'server', 'started')
   if found.err then
-    if not found.err:find('WRONGTYPE', 1, true) then error(found) end   -- a right that the caller lacks is no damage
     found = {}
     if not READS_ONLY then redis.call('DEL', 'smsq:epoch') end
   end

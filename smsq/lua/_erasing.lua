@@ -4,7 +4,7 @@
 -- The content's hash: of a known text, a number is found by trying them all. '-' fits no content any more, '?' any.
 local function erase_content(job, becomes)
   local key = job.key and 'smsq:key:' .. job.key
-  local owned = key and redis.pcall('GET', key)
+  local owned = key and lenient('GET', key)
   if type(owned) == 'string' and owned:match('^%S+') == job.id then
     redis.call('SET', key, job.id .. ' ' .. becomes, 'KEEPTTL')
   end

@@ -37,13 +37,13 @@ end
 
 -- Puts back what a foreign hand took out of `smsq:follow`.
 local function follow_again(id, now)
-  local found = redis.pcall('HGET', job_key(id), 'follow')
+  local found = lenient('HGET', job_key(id), 'follow')
   if type(found) == 'string' then redis.call('ZADD', FOLLOW, 'NX', now, id) end
 end
 
 -- A job that is followed; nil if it isn't.
 local function following(id)
-  local found = redis.pcall('HMGET', job_key(id), 'state', 'follow', 'message_id', 'campaign_id', 'campaign_status',
+  local found = lenient('HMGET', job_key(id), 'state', 'follow', 'message_id', 'campaign_id', 'campaign_status',
                             'delivery', 'batch', 'called', 'recipient')
   if found.err or found[1] ~= 'sent' or not (found[2] and found[3] and found[4]) then return nil end
   local asks, till, last = found[2]:match('^(%d+) (%d+) (%d+)$')

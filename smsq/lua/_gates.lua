@@ -14,13 +14,13 @@ local function worker_gate(worker) return 'smsq:gate:worker:' .. worker end
 
 -- Whether operators hold a lane back.
 local function paused(lane)
-  local found = redis.pcall('HMGET', 'smsq:pause', 'all', lane)
+  local found = lenient('HMGET', 'smsq:pause', 'all', lane)
   return not found.err and (found[1] or found[2]) and true or false
 end
 
 -- A closed gate: when its next probe may go, and whose permit is out; nothing if it is open.
 local function closed(key)
-  local found = redis.pcall('HMGET', key, 'since', 'probe_at', 'permit')
+  local found = lenient('HMGET', key, 'since', 'probe_at', 'permit')
   if found.err or not found[1] then return nil end
   return tonumber(found[2] or 0) or 0, found[3] or ''
 end
@@ -40,7 +40,7 @@ end
 
 -- Milliseconds between two calls of all workers, for an interval that the setting gives (0: no limit).
 local function interval_of(setting, now)
-  local found = redis.pcall('HMGET', PACE, 'factor', 'factor_until')
+  local found = lenient('HMGET', PACE, 'factor', 'factor_until')
   if setting == 0 or found.err or (tonumber(found[2] or 0) or 0) <= now then return setting, 1 end
   local factor = tonumber(found[1] or 1) or 1
   return setting * factor, factor
@@ -49,7 +49,7 @@ end
 -- Reserves moments for up to n calls within the next `ahead` ms: the first one's, and how many there are. None: when
 -- to come back.
 local function reserve(n, setting, ahead, now)
-  local found = redis.pcall('HMGET', PACE, 'next', 'hold')
+  local found = lenient('HMGET', PACE, 'next', 'hold')
   if found.err then
     redis.call('DEL', PACE)
     found = {}
@@ -82,7 +82,7 @@ local function hear(s, worker, after, now)
   local gate = worker_gate(worker)
   local _, circuit_permit = closed(CIRCUIT)
   if s.heard == 'failing' then
-    local well = redis.pcall('GET', WELL)
+    local well = lenient('GET', WELL)
     if s.called and now - s.called < (tonumber(type(well) == 'string' and well or 0) or 0) then return end
     local failures = redis.call('HINCRBY', CIRCUIT, 'failures', 1)
     if failures >= after then close(CIRCUIT, s.said, now, circuit_permit == s.id) end

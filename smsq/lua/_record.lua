@@ -49,7 +49,7 @@ local FIELDS = {'v', 'state', 'lane', 'batch', 'token', 'expires', 'attempts', '
                 'on_unknown', 'at', 'epoch', 'ask', 'losses', 'twin', 'send_at', 'called'}
 local DIGITS = 14     -- of a number: more is no moment, and no count
 local function read(id)
-  local values = redis.pcall('HMGET', job_key(id), unpack(FIELDS))
+  local values = lenient('HMGET', job_key(id), unpack(FIELDS))
   if values.err then return nil, 'malformed' end
   local job = {id = id}
   for i, field in ipairs(FIELDS) do job[field] = values[i] or nil end
@@ -161,7 +161,7 @@ end
 
 -- Adds a line to a job's timeline (`smsq why`): never a number, a text or a key.
 local function note(job, now, event, detail)
-  local story = redis.pcall('HGET', job_key(job.id), 'log')
+  local story = lenient('HGET', job_key(job.id), 'log')
   local lines = {}
   if type(story) == 'string' then
     for line in story:gmatch('[^\n]+') do lines[#lines + 1] = line end
@@ -212,7 +212,7 @@ end
 -- When a batch was cancelled as a whole (ms), or nil.
 local function stopped(batch)
   if batch == '' then return nil end
-  local at = redis.pcall('HGET', batch_key(batch), 'stopped')
+  local at = lenient('HGET', batch_key(batch), 'stopped')
   return type(at) == 'string' and tonumber(at) or nil
 end
 
@@ -228,7 +228,7 @@ end
 -- ...}. No fields where the key is no record at all.
 local function look(id, now)
   local answer = {id, now, 0, 1}
-  local record = redis.pcall('HGETALL', job_key(id))
+  local record = lenient('HGETALL', job_key(id))
   if record.err then return answer end
   for i = 1, #record, 2 do
     answer[i + 4], answer[i + 5] = record[i], record[i + 1]

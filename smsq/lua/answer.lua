@@ -41,7 +41,7 @@ local function unowned(job, matches)
   local free = {}
   for _, match in ipairs(matches) do
     local key, field = bucket('message', match.message_id)
-    local owner = redis.pcall('HGET', key, field)
+    local owner = lenient('HGET', key, field)
     if type(owner) ~= 'string' or owner == job.id then free[#free + 1] = match end
   end
   return free

@@ -6,7 +6,7 @@
 -- Returns 1 if it is asked about sooner, or very soon anyway, else 0
 -- Keeps rule 1: it moves no job.
 local key, field = bucket('message', ARGV[1])
-local id = redis.pcall('HGET', key, field)
+local id = lenient('HGET', key, field)
 local job = type(id) == 'string' and following(id)
 if not job then return 0 end
 redis.call('ZADD', ours(FOLLOW, 'zset'), 'XX', 'LT', math.max(NOW, job.last + HINTED), id)

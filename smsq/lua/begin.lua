@@ -35,7 +35,7 @@ local function held_back(job)
 end
 
 local function reject(id)
-  local found = redis.pcall('HMGET', job_key(id), 'state', 'batch', 'key')
+  local found = lenient('HMGET', job_key(id), 'state', 'batch', 'key')
   if found.err then return park(id, 'not a hash') end
   local state, batch, key = unpack(found)
   if state == 'sending' then return end

@@ -27,7 +27,7 @@ for i = 1, #found, 2 do
     break
   end
   if #found == 2 * count then answer[1], answer[2] = id, at end
-  local values = redis.pcall('HMGET', job_key(id), unpack(SHOWN))
+  local values = lenient('HMGET', job_key(id), unpack(SHOWN))
   local job = {id}
   for n, name in ipairs(SHOWN) do
     if values[n] then job[#job + 1] = name; job[#job + 1] = values[n] end

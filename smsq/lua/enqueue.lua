@@ -33,7 +33,7 @@ end
 
 -- Whose the idempotency key is: job id and "<job id> <content hash>", or nothing.
 local function owner_of(key_hash)
-  local owned = key_hash ~= '' and redis.pcall('GET', 'smsq:key:' .. key_hash)
+  local owned = key_hash ~= '' and lenient('GET', 'smsq:key:' .. key_hash)
   local owner = type(owned) == 'string' and owned:match('^%S+')
   if owner then return owner, owned end
 end

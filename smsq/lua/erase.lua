@@ -39,7 +39,7 @@ local function message_is_theirs(key, first)
 end
 
 local function theirs(key)
-  local found = redis.pcall('HMGET', key, 'recipient', 'called', 'm0')
+  local found = lenient('HMGET', key, 'recipient', 'called', 'm0')
   if found.err then return false end
   local recipient, called, first = found[1] or '', found[2], found[3] or ''
   if recipient == number or called == number then return true end

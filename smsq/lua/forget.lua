@@ -10,7 +10,7 @@ if redis.call('HDEL', ours('smsq:parked', 'hash'), id) == 0 then return TRIED > 
 local key = job_key(id)
 local _, why = read(id)
 if why ~= 'malformed' then return 1 end
-local found = redis.pcall('HMGET', key, 'state', 'batch', 'key')
+local found = lenient('HMGET', key, 'state', 'batch', 'key')
 if not found.err and OPEN[found[1]] then
   finish({id = id, state = found[1], batch = found[2] or '', key = found[3] or nil}, 'failed', NOW, retention)
   redis.pcall('ZREM', ENDED .. 'failed', id)

@@ -8,7 +8,7 @@
 local late = NOW - tonumber(ARGV[1])
 
 local function field(key, name)
-  local found = redis.pcall('HGET', key, name)
+  local found = lenient('HGET', key, name)
   return type(found) == 'string' and found or nil
 end
 
@@ -17,11 +17,11 @@ local function gate(key)
   return since and {since = since, reason = field(key, 'reason'), probe_at = field(key, 'probe_at')}
 end
 
-local workers, heard = {}, redis.pcall('HGETALL', 'smsq:workers')
+local workers, heard = {}, lenient('HGETALL', 'smsq:workers')
 for i = 1, heard.err and 0 or #heard, 2 do
   workers[heard[i]] = {said = heard[i + 1], gate = gate(worker_gate(heard[i]))}
 end
-local count, first = redis.pcall('ZCOUNT', DUE, '-inf', late), redis.pcall('ZRANGE', DUE, 0, 0, 'WITHSCORES')
+local count, first = lenient('ZCOUNT', DUE, '-inf', late), lenient('ZRANGE', DUE, 0, 0, 'WITHSCORES')
 local due = {late = type(count) == 'number' and count or 0}
 if due.late > 0 then due.oldest = tonumber(first[2]) end
 return cjson.encode({now = NOW, held = tonumber(field(PACE, 'hold') or 0) or 0, due = due, workers = workers})

@@ -7,7 +7,7 @@
 local kind, id = unpack(ARGV)
 if kind ~= 'job' then
   local key, field = bucket(kind, id)
-  id = redis.pcall('HGET', key, field)
+  id = lenient('HGET', key, field)
   if type(id) ~= 'string' then return {} end
 end
 if redis.call('EXISTS', job_key(id)) == 0 then return {} end

@@ -15,7 +15,7 @@ local BATCHES, ENTRIES = tonumber(ARGV[1]), tonumber(ARGV[2])
 
 -- A command's answer, or nil if the key is none of ours.
 local function try(...)
-  local found = redis.pcall(...)
+  local found = lenient(...)
   if type(found) == 'table' and found.err then return nil end
   return found
 end

@@ -29,11 +29,9 @@ end
 
 local function reopen(job)
   local key = job_key(job.id)
+  local owned = job.key and lenient('GET', 'smsq:key:' .. job.key)
   redis.call('PERSIST', key)
-  if job.key then
-    local owned = redis.pcall('GET', 'smsq:key:' .. job.key)
-    if type(owned) == 'string' and owned:match('^%S+') == job.id then redis.call('PERSIST', 'smsq:key:' .. job.key) end
-  end
+  if type(owned) == 'string' and owned:match('^%S+') == job.id then redis.call('PERSIST', 'smsq:key:' .. job.key) end
   if job.batch ~= '' then redis.call('PERSIST', batch_key(job.batch)) end
   if job.twin then redis.call('SADD', ours('smsq:twins:' .. job.twin, 'set'), job.id) end
   redis.pcall('ZREM', ENDED .. from, job.id)

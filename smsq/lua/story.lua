@@ -9,9 +9,9 @@ local id = ARGV[1]
 local SHOWN = {'v', 'state', 'lane', 'batch', 'at', 'done', 'expires', 'attempts', 'took', 'ask', 'losses', 'log', 'epoch',
                'error', 'message_id', 'campaign_id', 'campaign_status', 'send_at', 'delivery', 'follow'}
 if redis.call('EXISTS', job_key(id)) == 0 then return {} end
-local due = redis.pcall('ZSCORE', DUE, id)
+local due = lenient('ZSCORE', DUE, id)
 local answer = {NOW, 0, 1, tonumber(type(due) == 'string' and due or -1), {}}
-local values = redis.pcall('HMGET', job_key(id), unpack(SHOWN))
+local values = lenient('HMGET', job_key(id), unpack(SHOWN))
 local record = {}
 for i, name in ipairs(SHOWN) do
   if values[i] then answer[#answer + 1] = name; answer[#answer + 1] = values[i] end
@@ -19,7 +19,7 @@ for i, name in ipairs(SHOWN) do
 end
 answer[2] = record.batch and stopped(record.batch) or 0
 if record.epoch == tostring(EPOCH.number) then answer[3] = 0 end
-local past = redis.pcall('LRANGE', 'smsq:pause:past', 0, -1)
+local past = lenient('LRANGE', 'smsq:pause:past', 0, -1)
 for _, pause in ipairs(past.err and {} or past) do
   local lane = pause:match('^%d+ (%S+)')
   if lane == 'all' or lane == record.lane then table.insert(answer[5], pause) end

@@ -93,7 +93,7 @@ end
 
 -- Workers that nobody has heard of for a day: containers have another name each time.
 local function forget_workers()
-  local heard = redis.pcall('HGETALL', 'smsq:workers')
+  local heard = lenient('HGETALL', 'smsq:workers')
   for i = 1, heard.err and 0 or #heard, 2 do
     if tonumber(heard[i + 1]:match('^%d+') or 0) < NOW - 86400000 then redis.call('HDEL', 'smsq:workers', heard[i]) end
   end

@@ -44,7 +44,7 @@ local function lose(job, due)
 end
 
 local canary_id, canary_called = canary(settling - bound)
-local canary_ids = canary_id and redis.pcall('HMGET', job_key(canary_id), 'message_id', 'recipient', 'called') or {}
+local canary_ids = canary_id and lenient('HMGET', job_key(canary_id), 'message_id', 'recipient', 'called') or {}
 if canary_ids.err or not (canary_ids[1] and canary_ids[2]) then canary_ids, canary_called = {}, nil end
 canary_ids = {canary_ids[1], canary_ids[3] or canary_ids[2]}
 
@@ -68,6 +68,7 @@ local function question(job)
   end
 end
 
+if worker ~= '' then lenient('HSET', 'smsq:workers', worker, now .. ' ' .. heartbeat) end
 local ids = redis.call('ZRANGE', DUE, '-inf', now, 'BYSCORE', 'LIMIT', 0, limit)
 for _, id in ipairs(ids) do
   local job, why
@@ -97,7 +98,6 @@ end
 table.sort(asking, function(a, b) return RANK[a.lane] < RANK[b.lane] end)
 for _, job in ipairs(asking) do question(job) end
 
-if worker ~= '' then redis.pcall('HSET', 'smsq:workers', worker, now .. ' ' .. heartbeat) end
 local held_back = {}
 for gate, key in pairs({circuit = CIRCUIT, account = worker_gate(worker)}) do
   if closed(key) then
@@ -105,12 +105,12 @@ for gate, key in pairs({circuit = CIRCUIT, account = worker_gate(worker)}) do
     held_back[#held_back + 1] = redis.call('HGET', key, 'reason') or ''
   end
 end
-local pace = redis.pcall('HMGET', PACE, 'hold', 'factor_until', 'reason')
+local pace = lenient('HMGET', PACE, 'hold', 'factor_until', 'reason')
 if not pace.err and math.max(tonumber(pace[1] or 0) or 0, tonumber(pace[2] or 0) or 0) > now then
   held_back[#held_back + 1] = 'pace'
   held_back[#held_back + 1] = pace[3] or ''
 end
-local pauses = redis.pcall('HGETALL', 'smsq:pause')
+local pauses = lenient('HGETALL', 'smsq:pause')
 for i = 1, pauses.err and 0 or #pauses, 2 do
   held_back[#held_back + 1] = 'pause ' .. pauses[i]
   held_back[#held_back + 1] = pauses[i + 1]:match('^%d+ (.*)$') or pauses[i + 1]
@@ -118,5 +118,5 @@ end
 local next_due = -1
 local first = redis.call('ZRANGE', DUE, 0, 0, 'WITHSCORES')
 if first[2] then next_due = math.max(0, tonumber(first[2]) - now) end
-local aside = redis.pcall('HLEN', 'smsq:parked')
+local aside = lenient('HLEN', 'smsq:parked')
 return {next_due, #ids, told, canary_ids[1] and canary_ids or {}, questions, held_back, tonumber(aside) or 0}
