@@ -60,6 +60,7 @@ class Tempo:
             "SMSQ_DISPATCH_INTERVAL": "0.25",
             "SMSQ_CIRCUIT_AFTER": str(self.circuit_after),
             "SMSQ_SHUTDOWN_GRACE": "10",
+            "SMSQ_DELIVERY": "on",
             # A soak kills far more workers than a job meets in production: none shall be put aside for that.
             "SMSQ_MAX_LOSSES": "100",
         }
