@@ -96,7 +96,7 @@ def _worker(worker: Worker, now: int) -> Iterator[str]:
     if isinstance(stalled, int | float) and stalled >= _QUIET:
         yield f"has done nothing for {span(round(stalled * 1000))} though it should"
     if worker.gate:
-        yield f"its account is refused, {gate_words(worker.gate, now)}"
+        yield f"{'it lacks a key' if worker.gate.keyless else 'its account is refused'}, {gate_words(worker.gate, now)}"
 
 
 def _detail(event: Event) -> str:

@@ -127,7 +127,11 @@ def _workers(health: Health, live: list[Worker]) -> Finding:
         return Finding("workers", "fail", f"{len(live)} alive, and none consumes: restart them")
     if all(each.gate for each in well):
         reasons = "; ".join(dict.fromkeys(each.gate.reason for each in well if each.gate))
-        return Finding("workers", "fail", f"the gateway refuses the account of every live worker: {reasons}")
+        keyless = all(each.gate.keyless for each in well if each.gate)
+        what = (
+            "no live worker can read what waits" if keyless else "the gateway refuses the account of every live worker"
+        )
+        return Finding("workers", "fail", f"{what}: {reasons}")
     return Finding("workers", "ok", f"{len(live)} alive, {len(well)} of them consuming")
 
 
@@ -138,8 +142,8 @@ def _worker(health: Health, worker: Worker) -> Finding:
     if complaint:
         return Finding("worker", "fail", f"{worker.name}: {complaint}; look at its log, and restart it")
     if worker.gate:
-        text = f"{worker.name}: the gateway refuses its account, so its jobs wait: {worker.gate.reason}"
-        return Finding("worker", "warn", text)
+        what = "it lacks a key" if worker.gate.keyless else "the gateway refuses its account"
+        return Finding("worker", "warn", f"{worker.name}: {what}, so its jobs wait: {worker.gate.reason}")
     return Finding("worker", "ok", f"{worker.name}: {worker.in_use} of {worker.said.get('slots', '?')} calls")
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, Self
 
+from smsq.encryption import NO_KEY
 from smsq.lanes import LANES, Lane
 from smsq.ledger import Pause
 
@@ -26,11 +27,19 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """A gate that is closed: the gateway fails, or refuses a worker's account. Times in ms of Redis's clock."""
+    """A gate that is closed: the gateway fails, or refuses a worker's account, or that lacks a key to what waits.
+
+    Times in ms of Redis's clock.
+    """
 
     reason: str
     since: int | None
     probe_at: int | None
+
+    @property
+    def keyless(self) -> bool:
+        """Whether a worker closed it that can't decrypt what waits; else the gateway did."""
+        return self.reason == NO_KEY
 
     @classmethod
     def read(cls, stored: Mapping[str, str] | None) -> Self | None:
@@ -167,7 +176,9 @@ class Overview:
         gates = [each.gate for each in self.live]
         if gates and all(gates):
             reasons = "; ".join(dict.fromkeys(gate.reason for gate in gates if gate))
-            return f"the account of every live worker is refused: {reasons}"
+            keyless = all(gate.keyless for gate in gates if gate)
+            what = "no live worker can read what waits" if keyless else "the account of every live worker is refused"
+            return f"{what}: {reasons}"
         return None
 
     def as_dict(self) -> dict[str, Any]:

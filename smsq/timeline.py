@@ -110,10 +110,12 @@ def _held_back(story: Story, overview: Overview) -> Iterator[str]:
     if overview.circuit:
         yield f"the gateway to be well again ({overview.circuit.reason})"
     serving = [each for each in overview.live if lane in each.said.get("lanes", [lane])]
+    gates = [each.gate for each in serving if each.gate]
     if not serving:
         yield f"a worker: none that is live takes {lane} jobs"
-    elif all(each.gate for each in serving):
-        yield f"the account to be accepted again ({serving[0].gate.reason if serving[0].gate else ''})"
+    elif len(gates) == len(serving):
+        what = "a worker that has the key" if gates[0].keyless else "the account to be accepted again"
+        yield f"{what} ({gates[0].reason})"
     if overview.pace:
         yield f"the common pace ({overview.pace['reason']})"
     if story.doubt:

@@ -145,7 +145,8 @@ def _workers(overview: Overview, rates: PerSecond) -> Iterator[Line]:
         text += f"{f'{each.in_use}/{slots}':<9}{_number(each, 'reserved') or 0:>9}  {_lanes_of(each)}"
         yield Line(text)
         if each.gate:
-            yield Line(f"  its account is refused, {one_line(gate_words(each.gate, overview.now) or '')}", "warning")
+            what = "it lacks a key" if each.gate.keyless else "its account is refused"
+            yield Line(f"  {what}, {one_line(gate_words(each.gate, overview.now) or '')}", "warning")
 
 
 def _number(worker: Worker, name: str) -> int | None:

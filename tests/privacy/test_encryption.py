@@ -137,7 +137,7 @@ def test_a_worker_without_the_key_leaves_a_job_to_one_that_has_it(
         assert (found.attempts, str(found.error)) == (0, NO_KEY)
         wait_until(lambda: started[0].lines("gate.closed"), what="the worker says so")
         doctor = Command(server.url, tmp_path)("doctor")
-        assert f"every live worker: {NO_KEY}" in doctor.out
+        assert f"no live worker can read what waits: {NO_KEY}" in doctor.out
         assert len(started[0].lines("job.queued")) < 5, "it waits for a probe's turn"
 
         soon = {"SMSQ_ENCRYPTION_KEY": NEW, "SMSQ_ERASE_AFTER_DAYS": "0.000001"}
