@@ -58,16 +58,19 @@ local function take(id, lane, cancelled)
   end
 end
 
--- Takes the share of the batch whose turn it is. One whose jobs have ended is gone through, up to a job that hasn't.
+-- Takes the share of the batch whose turn it is: as much as the others', and what can't be divided goes on with who is
+-- next. A batch whose jobs have ended is gone through, up to a job that hasn't.
+-- Returns whether there is more to take, and each one's share.
 local over = {}
-local function take_turn(lane, upto)
+local function take_turn(lane, upto, each)
   local batch = redis.call('LPOP', ours('smsq:lane:' .. lane, 'list'))
   if not batch then
     take_turns(lane, 1000)   -- those that a foreign hand left without ids
     return false
   end
   local cancelled = stopped(batch)
-  local share = math.ceil((upto - taken) / (redis.call('LLEN', 'smsq:lane:' .. lane) + 1))
+  each = each or math.max(1, math.floor((upto - taken) / (redis.call('LLEN', 'smsq:lane:' .. lane) + 1)))
+  local share = math.min(each, upto - taken)
   local waiting = ours('smsq:lane:' .. lane .. ':' .. batch, 'list')
   local before, gone = taken, 0
   if cancelled or over[batch] then
@@ -85,12 +88,15 @@ local function take_turn(lane, upto)
   over[batch] = taken == before
   if redis.call('EXISTS', waiting) == 1 then redis.call('RPUSH', 'smsq:lane:' .. lane, batch) end
   if gone > 0 then take_turns(lane, gone) end
-  return ends < ENDS
+  return ends < ENDS, each
 end
 
 local function take_from(lane, upto)
-  local rounds = 0
-  while taken < upto and rounds < 50 and take_turn(lane, upto) do rounds = rounds + 1 end
+  local rounds, more, each = 0, true, nil
+  while more and taken < upto and rounds < 50 do
+    more, each = take_turn(lane, upto, each)
+    rounds = rounds + 1
+  end
 end
 
 -- The gates that are closed, and until when nothing passes; a probe passes all of them.

@@ -337,3 +337,43 @@ FOLLOWING = [
         "a_declined_message_has_failed",
     ),
 ]  # fmt: skip
+
+
+def _turns(what: str, old: str, new: str, test: str) -> Mutant:
+    """What makes `take` fair; none of the protocol's rules."""
+    return Mutant(0, what, "take.lua", old, new, f"test_turns.test_{test}", {})
+
+
+_ELEVENTH = "of_ten_that_pass_a_lane_by_an_eleventh_is_its_own"
+_HALF = "a_lane_is_owed_half_at_most_and_what_it_lacks_is_the_others"
+_SHARE = "batches_of_a_lane_share_what_is_taken_and_take_turns"
+_ENDS = "a_cancelled_batch_ends_inside_take_so_many_a_call"
+_LATE = "a_batch_whose_first_jobs_expired_gives_its_share_and_no_more"
+
+TURNS = [
+    _turns("a lane that is passed by is owed", "reserved = reserved + owed[lane]", "owed[lane] = 0", _ELEVENTH),
+    _turns("higher lanes leave it that", "take_from(lane, want - reserved)", "take_from(lane, want)", _ELEVENTH),
+    _turns("what it was given is paid", "above - PASSED * got[lane]) or 0", "above) or 0", _ELEVENTH),
+    _turns("it is owed half at most", "math.ceil(want / 2))", "want)", _HALF),
+    _turns("what it doesn't use is theirs", "for turn = 1, 2 do", "for turn = 1, 1 do", _HALF),
+    _turns(
+        "a paused lane isn't taken from", "not paused(lane), 0, 0", "true, 0, 0",
+        "a_paused_lane_is_passed_over_and_owed_nothing",
+    ),
+    _turns(
+        "nor passed by", "local now_passed = waits and", "local now_passed =",
+        "a_paused_lane_is_passed_over_and_owed_nothing",
+    ),
+    _turns(
+        "a batch goes to the ring's end", "'RPUSH', 'smsq:lane:' .. lane, batch",
+        "'LPUSH', 'smsq:lane:' .. lane, batch", _SHARE,
+    ),
+    _turns("a batch has a share", "math.min(each, upto - taken)", "upto - taken", _SHARE),
+    _turns("each has the same", "each = each or", "each =", _SHARE),
+    _turns("who is cancelled is no task", "if cancelled then ends", "if false then ends", _ENDS),
+    _turns("a batch's ended jobs end in take", "job.batch ~= '' and ended(job, now)", "false", _ENDS),
+    _turns("so many in a call", "return ends < ENDS, each", "return true, each", _ENDS),
+    _turns("Flower's count follows", "if gone > 0 then take_turns(lane, gone) end", "", _LATE),
+    _turns("what is over is gone through", "over[batch] = taken == before", "", _LATE),
+    _turns("up to the share", "if taken - before == share then break end", "", _LATE),
+]  # fmt: skip

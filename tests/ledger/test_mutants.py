@@ -13,7 +13,7 @@ from types import ModuleType
 import pytest
 
 from smsq import scripts
-from tests.ledger.mutants import FOLLOWING, MUTANTS, Mutant
+from tests.ledger.mutants import FOLLOWING, MUTANTS, TURNS, Mutant
 
 #: Rules without which a search over a model of the protocol found a loss or a double; 13 is there as its test's test.
 STARRED = {*range(1, 13), *range(14, 25)}
@@ -48,7 +48,7 @@ def run_mutated(module: ModuleType, mutant: Mutant, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(changed, "boot_time", vars(original)["boot_time"])  # which a test may have turned
 
 
-@pytest.mark.parametrize("mutant", MUTANTS + FOLLOWING, ids=lambda each: f"{each.rule} {each.what}")
+@pytest.mark.parametrize("mutant", MUTANTS + FOLLOWING + TURNS, ids=lambda each: f"{each.rule} {each.what}")
 def test_a_rule_that_is_left_out_is_noticed(
     mutant: Mutant, scripts_of_our_own: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
