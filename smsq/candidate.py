@@ -4,12 +4,12 @@ import secrets
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 from typing import Final, NamedTuple, Self
 
 from smsq import ledger, message
-from smsq.encryption import Cipher
+from smsq.encryption import NONCE, Cipher
 from smsq.errors import IdempotencyConflict, InvalidSms
 from smsq.job import Job
 from smsq.message import Sms
@@ -121,14 +121,17 @@ class Candidate(NamedTuple):
         return outcome
 
 
-def sealed(jobs: Iterable[ledger.NewJob], cipher: Cipher) -> list[ledger.NewJob]:
+def sealed(jobs: Sequence[ledger.NewJob], cipher: Cipher) -> list[ledger.NewJob]:
     """Returns jobs with their messages encrypted, each under its id."""
-    return [
-        job._replace(message=cipher.seal_message(job.message, job.id, message.recipient_of(job.message)))
-        if isinstance(job.message, str) and job.message
-        else job
-        for job in jobs
-    ]
+    noise = secrets.token_bytes(NONCE * len(jobs))  # at once: each call lets other threads of `enqueue_many` go first
+
+    def seal(number: int, job: ledger.NewJob) -> ledger.NewJob:
+        text, nonce = job.message, noise[NONCE * number : NONCE * (number + 1)]
+        if not isinstance(text, str) or not text:
+            return job
+        return job._replace(message=cipher.seal_message(text, job.id, message.recipient_of(text), nonce))
+
+    return [seal(number, job) for number, job in enumerate(jobs)]
 
 
 #: To each byte one of 32 characters.

@@ -19,8 +19,6 @@ The first key encrypts, each one decrypts, so that keys can be changed while job
 import base64
 import binascii
 import hashlib
-import hmac
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
@@ -35,10 +33,12 @@ SEALED: Final = b"\x01"
 _SEALED_TEXT: Final = "A"
 _VERSION_AND_KEY: Final = 6
 _HEAD: Final = 15
-_NONCE: Final = 12
+#: Random bytes of a sealed message.
+NONCE: Final = 12
 _KEY_BYTES: Final = 32
+_CONTENT: Final = 16
 #: A number's key encrypts this number and no other, so that nothing is ever encrypted differently under one nonce.
-_NO_NONCE: Final = bytes(_NONCE)
+_NO_NONCE: Final = bytes(NONCE)
 
 NO_KEY: Final = "its message is encrypted with a key that isn't in this worker's SMSQ_ENCRYPTION_KEY"
 _DAMAGED: Final = "was changed since it was encrypted"
@@ -74,43 +74,43 @@ class _Key:
     def __init__(self, secret: bytes, aead: "type[AESGCM]") -> None:
         self._secret = secret
         self._aead = aead
-        self._content = self._derive(b"content")
-        identity = self._derive(b"identity")[: _VERSION_AND_KEY - len(SEALED)]
+        identity = self._derive(b"identity", b"", _VERSION_AND_KEY - len(SEALED))
         self.head = SEALED + identity
         self.name = identity.hex()
 
-    def _derive(self, purpose: bytes) -> bytes:
-        return hmac.digest(self._secret, purpose, "sha256")
+    def _derive(self, purpose: bytes, data: bytes, size: int) -> bytes:
+        # Keyed BLAKE2: unlike `hmac` it keeps the interpreter's lock, which `enqueue_many`'s threads would fight for.
+        return hashlib.blake2b(data, key=self._secret, person=purpose, digest_size=size).digest()
 
     def head_of(self, number: bytes) -> bytes:
-        return self.head + self._derive(b"number " + number)[: _HEAD - _VERSION_AND_KEY]
+        return self.head + self._derive(b"number", number, _HEAD - _VERSION_AND_KEY)
 
     def of_job(self, job_id: str) -> "AESGCM":
-        return self._aead(self._derive(b"message " + job_id.encode()))
+        return self._aead(self._derive(b"message", job_id.encode(), _KEY_BYTES))
 
     def of_number(self, head: bytes) -> "AESGCM":
-        return self._aead(self._derive(b"recipient " + head))
+        return self._aead(self._derive(b"recipient", head, _KEY_BYTES))
 
     def content(self, message: bytes) -> str:
-        return f"{self.name}.{hashlib.blake2b(message, key=self._content, digest_size=16).hexdigest()}"
+        return f"{self.name}.{self._derive(b'content', message, _CONTENT).hex()}"
 
 
 class Cipher:
     """Seals and opens by the keys of `SMSQ_ENCRYPTION_KEY`.
 
     Args:
-        secrets_: The keys of 32 bytes each; the first one encrypts.
+        keys: The keys of 32 bytes each; the first one encrypts.
 
     Raises:
         ValueError: The library isn't installed.
     """
 
-    def __init__(self, secrets_: Sequence[bytes]) -> None:
+    def __init__(self, keys: Sequence[bytes]) -> None:
         try:
             from cryptography.hazmat.primitives.ciphers.aead import AESGCM
         except ImportError:
             raise ValueError(_NO_LIBRARY) from None
-        self._keys = [_Key(each, AESGCM) for each in secrets_]
+        self._keys = [_Key(each, AESGCM) for each in keys]
         self._first = self._keys[0]
         self._by_head = {each.head: each for each in self._keys}
 
@@ -123,18 +123,19 @@ class Cipher:
         """
         return cls([_decoded(each.strip()) for each in setting.split(",")])
 
-    def seal_message(self, message: str, job_id: str, number: str) -> bytes:
+    def seal_message(self, message: str, job_id: str, number: str, nonce: bytes) -> bytes:
         """Encrypts a message.
 
         Args:
             message: As `message.dump` writes it.
             job_id: Its job.
             number: Its recipient.
+            nonce: `NONCE` random bytes.
 
         Returns:
             What the record stores in its place.
         """
-        head, nonce = self._first.head_of(number.encode()), secrets.token_bytes(_NONCE)
+        head = self._first.head_of(number.encode())
         return head + nonce + self._first.of_job(job_id).encrypt(nonce, message.encode(), head)
 
     def open_message(self, sealed: bytes, job_id: str) -> bytes:
@@ -144,8 +145,8 @@ class Cipher:
             NoKey: Its key isn't among these.
             InvalidSms: It was changed, or is another job's.
         """
-        head, nonce = sealed[:_HEAD], sealed[_HEAD : _HEAD + _NONCE]
-        return _decrypted(self._key_of(head).of_job(job_id), nonce, sealed[_HEAD + _NONCE :], head)
+        head, nonce = sealed[:_HEAD], sealed[_HEAD : _HEAD + NONCE]
+        return _decrypted(self._key_of(head).of_job(job_id), nonce, sealed[_HEAD + NONCE :], head)
 
     def seal_number(self, number: str) -> str:
         """Encrypts a number, always to the same text under the same key."""

@@ -11,7 +11,7 @@ import pytest
 
 from config.settings import WorkerSettings
 from smsq import ConfigurationError, IdempotencyConflict, InvalidSms, Job, Settings, Sms, SmsQueue, keys
-from smsq.encryption import NO_KEY, Cipher
+from smsq.encryption import NO_KEY, NONCE, Cipher
 from smsq.operate import Operator
 from smsq.states import State
 from smsq.testing import outbox
@@ -184,7 +184,7 @@ def test_who_cannot_compare_contents_is_given_the_keys_job(
 def test_a_sealed_message_is_one_jobs_alone() -> None:
     """Cut, changed, or in another job's record, it isn't sent; under another key it is nobody's."""
     cipher, foreign = Cipher.parse(NEW), Cipher.parse(FOREIGN)
-    sealed = cipher.seal_message(f'{{"recipient":"{NUMBERS[0]}"}}', "a" * 20, NUMBERS[0])
+    sealed = cipher.seal_message(f'{{"recipient":"{NUMBERS[0]}"}}', "a" * 20, NUMBERS[0], bytes(NONCE))
     for damaged, job_id in ((sealed, "b" * 20), (sealed[:-1], "a" * 20), (sealed[:20], "a" * 20)):
         with pytest.raises(InvalidSms) as caught:
             cipher.open_message(damaged, job_id)

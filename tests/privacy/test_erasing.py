@@ -9,7 +9,7 @@ import pytest
 
 from smsq import SmsQueue, State, keys, ledger
 from smsq.connection import SyncRunner
-from smsq.encryption import Cipher
+from smsq.encryption import NONCE, Cipher
 from smsq.job import Job
 from smsq.ledger import NewJob, Options, Swept
 from smsq.states import FINAL
@@ -97,7 +97,7 @@ def test_what_a_moderator_looks_at_keeps_its_number(act: Actor) -> None:
 def test_an_encrypted_unknown_job_is_marked_as_sent(act: Actor) -> None:
     """By ids alone: its number isn't needed, and nothing of it is left."""
     job_id, cipher = act.new_id(), Cipher([secrets.token_bytes(32)])
-    sealed = cipher.seal_message(f'{{"recipient":"{NUMBER}","text":"x"}}', job_id, NUMBER)
+    sealed = cipher.seal_message(f'{{"recipient":"{NUMBER}","text":"x"}}', job_id, NUMBER, bytes(NONCE))
     act.run(ledger.enqueue([NewJob(job_id, sealed)], Options("normal"), 1))
     begun = act.begin(act.take()[0])
     assert cipher.open_message(begun.message, job_id).startswith(b'{"recipient":')
