@@ -4,6 +4,7 @@ Threads and event loops share every rule: both prepare the same calls here, and 
 """
 
 import asyncio
+import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -260,12 +261,12 @@ class SmsQueue:
         """Like `lookup`, for async handlers."""
         return await self._runner().run(_lookup_call(job_id, message_id, campaign_id), _TIMEOUT)
 
-    def wait(self, job_id: str, timeout: float) -> Job | None:
+    def wait(self, job_id: str, timeout: float | None) -> Job | None:
         """Waits until a job is final; woken at once when it is.
 
         Args:
             job_id: The job's id.
-            timeout: Seconds to wait at most.
+            timeout: Seconds to wait at most; None for as long as it takes.
 
         Returns:
             The job, final or not when time is up; None if it isn't known.
@@ -273,7 +274,7 @@ class SmsQueue:
         Raises:
             QueueUnavailable: Redis can't be reached.
         """
-        deadline = time.monotonic() + timeout
+        deadline = math.inf if timeout is None else time.monotonic() + timeout
         job = self.lookup(job_id)
         if job is None or job.state.final or not self._sync.run(ledger.watch(job_id), _TIMEOUT):
             return self.lookup(job_id) if job and not job.state.final else job
@@ -283,10 +284,10 @@ class SmsQueue:
             job = self.lookup(job_id)
         return job
 
-    async def await_result(self, job_id: str, timeout: float) -> Job | None:  # noqa: ASYNC109 - the twin of `wait`
+    async def await_result(self, job_id: str, timeout: float | None) -> Job | None:  # noqa: ASYNC109 - `wait`'s twin
         """Like `wait`, for async code."""
         runner, loop = self._runner(), asyncio.get_running_loop()
-        deadline = loop.time() + timeout
+        deadline = math.inf if timeout is None else loop.time() + timeout
         job = await self.alookup(job_id)
         if job is None or job.state.final or not await runner.run(ledger.watch(job_id), _TIMEOUT):
             return await self.alookup(job_id) if job and not job.state.final else job

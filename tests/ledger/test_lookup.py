@@ -173,7 +173,7 @@ def test_a_batch_goes_with_its_last_job(queue: SmsQueue, act: Actor) -> None:
 
 @pytest.mark.parametrize("state", sorted(FINAL))
 def test_who_waits_is_woken_by_the_end(queue: SmsQueue, act: Actor, state: State) -> None:
-    """Threads and a coroutine, all with the job as it ended."""
+    """Threads and a coroutine, all with the job as it ended; those too that wait without a limit."""
     job_id = act.enqueue(expires_in=DAY)
     if state is not State.CANCELLED:
         act.take()
@@ -182,10 +182,12 @@ def test_who_waits_is_woken_by_the_end(queue: SmsQueue, act: Actor, state: State
     found: list[Job | None] = []
 
     async def wait_too() -> None:
-        found.append(await queue.await_result(job_id, 60))
+        found.append(await queue.await_result(job_id, None))
         await queue.aclose()
 
-    waiting = [threading.Thread(target=lambda: found.append(queue.wait(job_id, 60))) for _ in range(3)]
+    waiting = [
+        threading.Thread(target=lambda limit=limit: found.append(queue.wait(job_id, limit))) for limit in (60, 60, None)
+    ]
     waiting.append(threading.Thread(target=lambda: asyncio.run(wait_too())))
     for thread in waiting:
         thread.start()

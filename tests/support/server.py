@@ -62,7 +62,16 @@ class Server:
                 stdout=log,
                 stderr=log,
             )
-        wait_until(self.answers, what="the server answers")
+        try:
+            wait_until(lambda: self.answers() or self._ended(), what="the server answers")
+        except BaseException:
+            self.kill()
+            raise
+
+    def _ended(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, f"the server ended at once: {(self.folder / 'log').read_text()[-500:]}"
+        return False
 
     def answers(self) -> bool:
         """Returns whether it answers."""
