@@ -81,6 +81,14 @@ end
 local function hear(s, worker, after, now)
   local gate = worker_gate(worker)
   local _, circuit_permit = closed(CIRCUIT)
+  if s.heard == 'keyless' then   -- this worker can't read a message, which says nothing of the gateway: another is its probe
+    if circuit_permit == s.id then
+      redis.call('HSET', CIRCUIT, 'probe_at', now)
+      redis.call('HDEL', CIRCUIT, 'permit')
+    end
+    local _, permit = closed(gate)
+    return close(gate, s.said, now, permit == s.id)
+  end
   if s.heard == 'failing' then
     local well = lenient('GET', WELL)
     if s.called and now - s.called < (tonumber(type(well) == 'string' and well or 0) or 0) then return end
@@ -89,10 +97,6 @@ local function hear(s, worker, after, now)
     return
   end
   redis.call('SET', WELL, now, 'PX', 86400000)
-  if s.heard == 'keyless' then   -- this worker can't read messages; the gateway wasn't called
-    local _, permit = closed(gate)
-    return close(gate, s.said, now, permit == s.id)
-  end
   if redis.call('EXISTS', CIRCUIT) == 1 then redis.call('DEL', CIRCUIT) end
   local _, permit = closed(gate)
   if s.heard == 'account' then

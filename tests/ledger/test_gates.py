@@ -14,6 +14,7 @@ from tests.ledger.calls import AFTER, hear, out
 
 FAILING = Heard("failing", "connection refused")
 REFUSED = Heard("account", "code 8")
+KEYLESS = Heard("keyless", "another key")
 #: A closed gate's first pause, and its longest.
 PAUSE, LONGEST = 5000, 60_000
 
@@ -193,6 +194,21 @@ def test_a_refused_account_holds_back_its_worker_alone(act: Actor) -> None:
     act.enqueue()
     assert act.take(worker="a") == []
     assert len(act.take(worker="b")) == 1
+
+
+def test_a_worker_that_lacks_a_key_says_nothing_of_the_gateway(act: Actor) -> None:
+    """It is held back alone; failures in a row go on being counted, and the circuit's probe is another's."""
+    for _ in range(AFTER - 1):
+        hear(act, FAILING, out(act, "b"), worker="b")
+    hear(act, KEYLESS, out(act, "a"), worker="a")
+    act.enqueue()
+    assert act.take(worker="a") == []
+    hear(act, FAILING, out(act, "b"), worker="b")
+    assert act.client.hexists(keys.CIRCUIT, "since")
+    ids = [act.enqueue() for _ in range(2)]
+    act.pass_time(PAUSE)
+    hear(act, KEYLESS, probe(act, "c"), worker="c")
+    assert act.take(worker="d") == ids[1:]
 
 
 def test_a_refused_accounts_probe_tells_when_it_is_over(act: Actor) -> None:
