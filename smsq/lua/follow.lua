@@ -1,7 +1,7 @@
 #!lua flags=no-cluster,allow-oom
--- Takes sent messages of which the gateway is to be asked what became of them. Each is moved ahead: another worker takes
--- it if this one never writes an answer down (`followed`). While the circuit or the worker's own gate is closed, nothing
--- is given out.
+-- Takes sent messages of which the gateway is to be asked what became of them. Each is moved ahead: another worker
+-- takes it if this one never writes an answer down (`followed`). While the circuit or the worker's own gate is closed,
+-- nothing is given out.
 --
 -- ARGV  entries to look at at most, campaigns to give at most, messages to give at most, lease of a question (ms), 1 if
 --       delivery is wanted else 0, worker
@@ -12,7 +12,7 @@ local limit, campaigns, messages, lease, wanted, worker = unpack(ARGV)
 campaigns, messages, lease = tonumber(campaigns), tonumber(messages), tonumber(lease)
 local now = NOW
 local moderated, delivered = {}, {}
-local NO_ROOM = 5000   -- ms until what there is no room for is looked at again
+local AGAIN = 5000   -- ms until what there is no room for, and what only a newer worker understands, is looked at again
 
 local function put(job)
   redis.call('HSET', job_key(job.id), 'follow', follow_field(job.asks + 1, job.till, now))
@@ -20,7 +20,8 @@ local function put(job)
 end
 
 local function look_at(id)
-  local job = following(id)
+  local job, why = following(id)
+  if why then return redis.call('ZADD', FOLLOW, now + AGAIN, id) end
   if not job or not (job.moderated or wanted == '1') then return stop_following(id) end
   if job.till <= now then
     if job.moderated then note(job, now, 'moderation', 'nobody could say for two days what became of it') end
@@ -35,7 +36,7 @@ local function look_at(id)
     put(job)
     for _, value in ipairs({id, job.message_id}) do delivered[#delivered + 1] = value end
   else
-    redis.call('ZADD', FOLLOW, now + NO_ROOM, id)
+    redis.call('ZADD', FOLLOW, now + AGAIN, id)
   end
 end
 

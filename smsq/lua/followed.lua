@@ -1,11 +1,11 @@
 #!lua flags=no-cluster,allow-oom
--- Writes down what the gateway said of messages after they were sent. It is believed from anyone who asked, if the record
--- still holds the id that was asked about and is followed: a decision, or a final delivery, never moves back.
+-- Writes down what the gateway said of messages after they were sent. It is believed from anyone who asked, if the
+-- record still holds the id that was asked about and is followed: a decision, or a final delivery, never moves back.
 --
 -- A declined message is one that nobody will get: the job becomes `failed`, and keeps its ids.
 --
--- ARGV  retention (ms), 1 if delivery is wanted else 0, ms until a first question about it, its longest pause (ms), ms for
---       which it is asked about once a moderator let it pass, then for each job a JSON object:
+-- ARGV  retention (ms), 1 if delivery is wanted else 0, ms until a first question about it, its longest pause (ms), ms
+--       for which it is asked about once a moderator let it pass, then for each job a JSON object:
 --   id, and of a campaign: campaign (its id, a string), word: waits | passed | declined, error (JSON text; declined)
 --       or of a message: message (its id, a string), status ('' if the gateway doesn't know it), final
 -- Returns for each job one of

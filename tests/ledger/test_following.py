@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from smsq import keys, ledger
-from smsq.job import JobError
+from smsq.job import RECORD_VERSION, JobError
 from smsq.ledger import Decision, Delivery, Followed, FollowedWord, Following, Heard
 from smsq.ledger.following import FIRST_LOOK, FOLLOWED_WORDS
 from smsq.states import State
@@ -237,13 +237,16 @@ def test_f68_a_hint_only_has_it_asked_about_sooner(act: Actor) -> None:
 
 def test_entries_of_records_that_are_gone_are_dropped(act: Actor) -> None:
     """Forgotten, expired, or with ids that nobody can use."""
-    gone, damaged, off = (sent(act, message_id=100 + number) for number in range(3))
+    gone, damaged, senseless, off, newer = (sent(act, message_id=100 + number) for number in range(5))
     act.client.delete(keys.job(gone))
     act.client.hset(keys.job(damaged), "follow", "x")
+    act.client.hset(keys.job(senseless), "campaign_id", "12; DROP")
+    act.client.hset(keys.job(newer), "v", RECORD_VERSION + 1)
     act.pass_time(FIRST_LOOK)
-    assert due(act, delivery=False) == (3, [], [])
-    assert not act.look().follow
-    assert "follow" not in act.look().jobs[off]
+    assert due(act, delivery=False) == (5, [], [])
+    taken = act.look()
+    assert taken.follow.keys() == {newer}, "what only a newer worker understands is left to it"
+    assert "follow" not in taken.jobs[off]
 
 
 def test_what_a_foreign_hand_took_away_is_followed_again(act: Actor) -> None:
