@@ -58,7 +58,7 @@ class WorkerSettings(Settings):
         default=5.0, ge=0, le=60, description="Seconds of tries in place before a job goes back to the schedule"
     )
     give_up_after: float = Field(
-        default=86_400.0, gt=0, description="Seconds after which a job that the gateway keeps putting off fails"
+        default=86_400.0, gt=0, description="Seconds for which the gateway may put a job off, before it fails"
     )
     gateway_bound: float = Field(
         default=600.0, gt=0, le=86_400, description="Seconds after a call beyond which the gateway accepts nothing more"

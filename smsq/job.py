@@ -7,13 +7,13 @@ The record is a Redis hash; its fields, all short so that Redis keeps the hash c
 JSON, in pieces of 60 bytes · ``rules`` version of the rules that the message passed · ``expires`` (ms) · ``key`` hash
 of the idempotency key · ``on_unknown`` (``resend``, then ``resent``) · ``token`` the last begin's nonce · ``attempts``
 calls to the gateway · ``took`` ms of the last one, from begin to settle · ``ask`` calls that aren't settled
-(`_asking.lua`) · ``losses`` workers that died holding it · ``twin`` hash of number and text · ``called`` the
-number that was called, if it isn't the message's own · ``log`` its
+(`_asking.lua`) · ``losses`` workers that died holding it · ``put_off`` since when the gateway puts it off (ms) ·
+``twin`` hash of number and text · ``called`` the number that was called, if it isn't the message's own · ``log`` its
 timeline, if anything was out of the ordinary · ``erased`` how number and text came to be gone (``forgotten``,
-``erased``) · ``error`` JSON · ``code`` the gateway's · ``message_id``
-``campaign_id`` ``campaign_status`` ``recipient`` once sent · ``delivery`` the gateway's status of the message ·
-``follow`` while it is asked what became of it (`_following.lua`) · ``done`` when it ended (ms) · ``waiters`` how many
-block on its end · ``asked`` how often it was accepted again · ``retried`` the last nonce of an operator's retry
+``erased``) · ``error`` JSON · ``code`` the gateway's · ``message_id`` ``campaign_id`` ``campaign_status``
+``recipient`` once sent · ``delivery`` the gateway's status of the message · ``follow`` while it is asked what became
+of it (`_following.lua`) · ``done`` when it ended (ms) · ``waiters`` how many block on its end · ``asked`` how often it
+was accepted again · ``retried`` the last nonce of an operator's retry
 """
 
 import json
@@ -172,7 +172,7 @@ _DIGITS: Final = 14
 def _state(record: Mapping[str, str], now: int, stopped: int, *, doubt: bool) -> tuple[State, int | None]:
     """The state as it is at this moment, and when the job ended (ms)."""
     _whole(record["v"])
-    for name in ("at", "expires", "attempts", "waiters", "losses", "send_at"):
+    for name in ("at", "expires", "attempts", "waiters", "losses", "send_at", "put_off"):
         if len(record.get(name, "")) > _DIGITS:
             raise ValueError("more digits than a moment or a count has")
         _number(record, name)

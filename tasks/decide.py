@@ -28,7 +28,7 @@ def decide(hold: Hold, sms: Sms, outcome: Outcome, calls: int, *, give_up_after:
         sms: Its message.
         outcome: What its last call came to.
         calls: How many calls were made.
-        give_up_after: Seconds after which a job that is put off again and again fails.
+        give_up_after: Seconds for which a job is put off again and again at most; then it fails.
 
     Returns:
         The settlement to write.
@@ -57,7 +57,7 @@ def decide(hold: Hold, sms: Sms, outcome: Outcome, calls: int, *, give_up_after:
         case Kind.ACCOUNT | Kind.TRY_AGAIN:
             account = outcome.kind is Kind.ACCOUNT  # not the job's fault: it waits with the others
             delay = 0.0 if account else wait_after(outcome, begun.attempts, first=FIRST_DELAY, longest=LONGEST_DELAY)
-            if begun.age / 1000 + delay > give_up_after:
+            if begun.put_off / 1000 + delay > give_up_after:
                 return to(State.FAILED, error=JobError(f"given up: {error.reason}", error.code, error.fields))
             return to(State.QUEUED if account else State.RETRYING, delay=delay, error=error)
         case Kind.UNKNOWN if begun.on_unknown == "resend":

@@ -94,10 +94,11 @@ class Begun:
         lease_left: Time that is left of the lease.
         expires_left: Time that is left until the job expires, or None.
         now: Redis's time.
-        age: Time since the job was accepted.
+        waited: Time since the job was accepted, or since the moment that it waited for.
         rules: The version of the rules that the message passed, '' if nobody says.
         on_unknown: What the caller wants for a lost answer; ``resent`` once it was done.
         unsettled: Whether an earlier call may have been accepted (it was resent).
+        put_off: Time since the gateway put it off first, 0 if it didn't.
     """
 
     word: BeginWord
@@ -107,10 +108,11 @@ class Begun:
     lease_left: int = 0
     expires_left: int | None = None
     now: int = 0
-    age: int = 0
+    waited: int = 0
     rules: str = ""
     on_unknown: Literal["ask", "resend", "resent"] = "ask"
     unsettled: bool = False
+    put_off: int = 0
 
 
 def begin(
@@ -147,7 +149,9 @@ def _begun(answers: list[list[Any]]) -> list[Begun]:
         if word != "begun":
             read.append(Begun(word))
             continue
-        _, message, lane, attempts, lease_left, expires_left, now, age, rules, on_unknown, unsettled = answer
+        _, message, lane, attempts, lease_left, expires_left, now, waited, rules, on_unknown, unsettled, put_off = (
+            answer
+        )
         read.append(
             Begun(
                 word,
@@ -157,10 +161,11 @@ def _begun(answers: list[list[Any]]) -> list[Begun]:
                 lease_left,
                 None if expires_left < 0 else expires_left,
                 now,
-                age,
+                waited,
                 text(rules),
                 cast("Literal['ask', 'resend', 'resent']", text(on_unknown) or "ask"),
                 unsettled == 1,
+                put_off,
             )
         )
     return read

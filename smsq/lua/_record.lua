@@ -44,9 +44,10 @@ local function batch_key(batch) return 'smsq:batch:' .. batch end
 -- A record's fields as a table, or nil and 'gone' | 'malformed' | 'newer'.
 --
 -- `doubt`: the record is from an earlier epoch, and the gateway hasn't been asked about the job in this one: what it
--- says may be older than what was done (rule 18). `ask`: see `_asking`.
+-- says may be older than what was done (rule 18). `ask`: see `_asking`. `put_off`: since when the gateway puts it off
+-- (ms): a job that waited for a week, for its moment or for an operator, isn't given up at its first try.
 local FIELDS = {'v', 'state', 'lane', 'batch', 'token', 'expires', 'attempts', 'key', 'waiters', 'message_id', 'rules',
-                'on_unknown', 'at', 'epoch', 'ask', 'losses', 'twin', 'send_at', 'called'}
+                'on_unknown', 'at', 'epoch', 'ask', 'losses', 'twin', 'send_at', 'called', 'put_off'}
 local DIGITS = 14     -- of a number: more is no moment, and no count
 local function read(id)
   local values = lenient('HMGET', job_key(id), unpack(FIELDS))
@@ -59,7 +60,7 @@ local function read(id)
   if not (version and job.at and LANES[job.lane] and (OPEN[job.state] or FINAL[job.state])) then
     return nil, 'malformed'
   end
-  for _, number in ipairs({'expires', 'attempts', 'waiters', 'at', 'losses', 'send_at'}) do
+  for _, number in ipairs({'expires', 'attempts', 'waiters', 'at', 'losses', 'send_at', 'put_off'}) do
     if job[number] and not (job[number]:match('^%d+$') and #job[number] <= DIGITS) then return nil, 'malformed' end
     job[number] = tonumber(job[number])
   end

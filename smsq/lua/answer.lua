@@ -79,7 +79,7 @@ local function absent(job)
     how = 'failed'
     redis.call('HSET', job_key(job.id), 'error', '{"reason":"its workers died during the call, again and again"}')
   end
-  if how == 'queued' and now - job.at >= give_up then
+  if how == 'queued' and job.put_off and now - job.put_off >= give_up then
     how = 'failed'
     redis.call('HSET', job_key(job.id), 'error', '{"reason":"given up: each answer was lost, and none was accepted"}')
   end
@@ -90,7 +90,7 @@ local function absent(job)
     return how
   end
   job.ask, job.asking, job.doubt = nil, nil, false
-  set_state(job, 'queued', now)
+  set_state(job, 'queued', now, 'put_off', job.put_off or now)
   to_lane(job.lane, job.batch, {job.id}, true)
   return 'again'
 end

@@ -14,8 +14,9 @@
 --       none, and jobs of the same number and text are told apart by `twins`), the number that is called for all of them
 --       ('' = each job's own; the record keeps it, as the gateway is asked by it), id...
 -- Returns for each id one of
---   {'begun', message, lane, attempts, lease left (ms), left until it expires (ms, or -1: never), now (ms), age (ms),
---    rules, on_unknown, 1 if an earlier call isn't settled else 0}
+--   {'begun', message, lane, attempts, lease left (ms), left until it expires (ms, or -1: never), now (ms), waited (ms
+--    since it was accepted, or since its moment), rules, on_unknown, 1 if an earlier call isn't settled else 0, put off (ms
+--    since the gateway did so first, or 0)}
 --   {'expired'} {'cancelled'}       it ended, now or before
 --   {'asking'}                      it is asked about first
 --   {'paused'}                      it is on its lane again
@@ -99,7 +100,8 @@ local function begin(id)
     if tokens == '0' then register_twin(job, message) end
   end
   return {'begun', message, job.lane, attempts, left, job.expires and math.max(0, job.expires - now) or -1, now,
-          now - job.at, job.rules or '', job.on_unknown or '', job.ask and 1 or 0}
+          now - math.max(job.at, job.send_at or 0), job.rules or '', job.on_unknown or '', job.ask and 1 or 0,
+          job.put_off and now - job.put_off or 0}
 end
 
 -- A probe that calls nobody (it has ended, or is asked about) gives its permit back to the next. Not one that another

@@ -5,7 +5,7 @@
 -- 22) and for other jobs of its number and text (rule 16).
 --
 -- Nothing is final about it any more: record, idempotency key and batch lose their TTL (rule 21). Its attempts stay
--- counted; workers that died during its call are forgiven.
+-- counted; workers that died during its call are forgiven, and so is how long it was put off.
 --
 -- ARGV  nonce of this retry, 'failed' or 'unknown', id...
 -- Returns for each id one of
@@ -36,7 +36,7 @@ local function reopen(job)
   if job.twin then redis.call('SADD', ours('smsq:twins:' .. job.twin, 'set'), job.id) end
   redis.pcall('ZREM', ENDED .. from, job.id)
   redis.pcall('HDEL', 'smsq:parked', job.id)
-  redis.call('HDEL', key, 'done', 'losses')
+  redis.call('HDEL', key, 'done', 'losses', 'put_off')
   redis.call('HSET', key, 'retried', nonce)
   job.losses = 0
 end

@@ -5,7 +5,7 @@
 -- ARGV  by how much (ms)
 local by = tonumber(ARGV[1])
 local moments = {
-  job = {'at', 'expires', 'done', 'send_at'}, batch = {'first', 'last', 'stopped'}, epoch = {'started'},
+  job = {'at', 'expires', 'done', 'send_at', 'put_off'}, batch = {'first', 'last', 'stopped'}, epoch = {'started'},
   gate = {'since', 'probe_at'}, pace = {'next', 'hold', 'factor_until'},
 }
 local function earlier(moment) return string.format('%d', tonumber(moment) - by) end

@@ -114,8 +114,11 @@ class AskingModel(Model):
         becomes = ask.becomes
         if becomes is State.QUEUED:
             becomes = self.end(job) or becomes
-        if becomes is State.QUEUED and (job.losses >= LOSSES or self.now - job.at >= GIVE_UP):
+        put_off = job.put_off is not None and self.now - job.put_off >= GIVE_UP
+        if becomes is State.QUEUED and (job.losses >= LOSSES or put_off):
             becomes = State.FAILED
+        if becomes is State.QUEUED and job.put_off is None:
+            job.put_off = self.now
         job.ask, job.epoch = None, self.epoch
         self.move(job, becomes, None)
         return ENDS.get(becomes, "again")

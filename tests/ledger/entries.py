@@ -79,6 +79,7 @@ class Entry:
         epoch: In which it was written, or in which the gateway was last asked about it.
         ask: Calls that aren't settled.
         losses: Workers that died during its call.
+        put_off: Since when the gateway puts it off, or None.
         expires: When its time is over, or None.
         due: When someone must look at it, or None: then it is on its lane, or final.
         token: The last begin's nonce.
@@ -103,6 +104,7 @@ class Entry:
     epoch: int = 0
     ask: Ask | None = None
     losses: int = 0
+    put_off: int | None = None
     expires: int | None = None
     due: int | None = None
     token: str = ""

@@ -263,6 +263,10 @@ class Model(Gates):
                 job.ask.said = settlement.to
             self.end_uncalled(job, settlement.to)
         else:
+            if job.put_off is None and (
+                settlement.to is State.RETRYING or (settlement.to is State.QUEUED and settlement.error)
+            ):
+                job.put_off = self.now
             waits = settlement.to in (State.RETRYING, State.SCHEDULED)
             self.move(job, settlement.to, self.now + in_units if waits else None)
 

@@ -11,6 +11,7 @@ from smsq.states import State
 from tests.ledger.actor import (
     APART,
     BOUND,
+    DAY,
     IDS,
     LEASE,
     LIMIT,
@@ -136,17 +137,45 @@ def test_a_job_that_kills_its_workers_is_put_aside(act: Actor, times: int) -> No
 
 
 def test_a_job_whose_answers_are_all_lost_fails_in_the_end(act: Actor) -> None:
-    """`SMSQ_GIVE_UP_AFTER` holds for it too."""
-    job_id = act.lose(act.enqueue())
-    act.pass_time(LEASE + SETTLING)
-    act.send_another()
-    policy = replace(POLICY, give_up=SETTLING)
-    assert act.absent(job_id, policy=policy) == "later"
-    act.pass_time(APART)
-    assert act.absent(job_id, policy=policy) == "failed"
+    """`SMSQ_GIVE_UP_AFTER` holds for it too, from the first time that it is called again."""
+    job_id, policy = act.lose(act.enqueue()), replace(POLICY, give_up=SETTLING)
+    for nonce, expected in (("second", "again"), ("third", "failed")):
+        act.pass_time(LEASE + SETTLING)
+        act.send_another()
+        assert act.absent(job_id, policy=policy) == "later"
+        act.pass_time(APART)
+        assert act.absent(job_id, policy=policy) == expected
+        if expected == "again":
+            act.start(job_id, nonce)
+            act.settle(outcome(job_id, State.SENDING, token=nonce))
     error = act.lookup(job_id).error
     assert error is not None
     assert error.reason.startswith("given up")
+
+
+@pytest.mark.parametrize("doubt", [False, True])
+def test_what_waited_long_is_not_given_up_at_its_first_try(act: Actor, doubt: bool) -> None:
+    """For its moment, or for an operator: only what the gateway puts off counts. Nor does Redis's restart end it."""
+    job_id, policy = act.enqueue(), replace(POLICY, give_up=SETTLING)
+    act.pass_time(10 * SETTLING)
+    if doubt:
+        act.new_epoch()
+        act.take()
+        assert act.begin(job_id).word == "asking"
+        act.pass_time(LEASE + SETTLING)
+        act.send_another()
+        assert act.absent(job_id, policy=policy) == "later"
+        act.pass_time(APART)
+        assert act.absent(job_id, policy=policy) == "again"
+    act.take()
+    begun = act.begin(job_id, "new")
+    assert begun.word == "begun"
+    assert begun.put_off < SETTLING
+    act.settle(outcome(job_id, State.RETRYING, token="new"))
+    act.pass_time(DAY)
+    act.take_due()
+    act.take()
+    assert act.begin(job_id, "third").put_off >= DAY
 
 
 def test_urgent_jobs_questions_come_first_and_no_more_than_there_is_room_for(act: Actor) -> None:

@@ -25,12 +25,12 @@ def settle(
     *,
     calls: int = 1,
     attempts: int = 1,
-    age: int = 0,
+    put_off: int = 0,
     resend: bool = False,
     give_up_after: float = DAY,
 ) -> Settlement:
-    """Decides for a job that was begun `age` ms after it was accepted."""
-    begun = Begun("begun", attempts=attempts, age=age, on_unknown="resend" if resend else "ask")
+    """Decides for a job that was begun `put_off` ms after the gateway put it off first."""
+    begun = Begun("begun", attempts=attempts, put_off=put_off, on_unknown="resend" if resend else "ask")
     hold = Hold.measure("job", "token", begun, epoch=7, asked_at=boot_time(), call_timeout=30, known=Known())
     settlement = decide(hold, SMS, outcome, calls, give_up_after=give_up_after)
     assert (settlement.epoch, settlement.begun_at) == (7, hold.begun_at)
@@ -91,7 +91,7 @@ def test_the_gateways_own_wait_comes_first() -> None:
 
 
 @pytest.mark.parametrize(
-    ("age", "retry_after", "expected"),
+    ("put_off", "retry_after", "expected"),
     [
         (0, 60.0, State.RETRYING),
         (58 * MINUTE_MS, 60.0, State.RETRYING),
@@ -99,9 +99,9 @@ def test_the_gateways_own_wait_comes_first() -> None:
         (59 * MINUTE_MS, 120.0, State.FAILED),
     ],
 )
-def test_a_job_that_is_put_off_again_and_again_is_given_up(age: int, retry_after: float, expected: State) -> None:
+def test_a_job_that_is_put_off_again_and_again_is_given_up(put_off: int, retry_after: float, expected: State) -> None:
     """It fails when its next try would come later than it may take in all."""
-    settlement = settle(outcome(Kind.TRY_AGAIN, retry_after=retry_after), age=age, give_up_after=3600)
+    settlement = settle(outcome(Kind.TRY_AGAIN, retry_after=retry_after), put_off=put_off, give_up_after=3600)
     assert settlement.to is expected
     if expected is State.FAILED:
         assert settlement.error == JobError("given up: as the table says", 17)
