@@ -68,8 +68,8 @@ class Asker:
         for each in looked.questions:
             try:
                 sms = load(open_message(cipher, each.message, each.job_id))
-            except NoKey:
-                told.append(Told(each.job_id, token, epoch, "cant_tell", NO_KEY))
+            except NoKey:  # no answer: when this question's time is over it is put again, perhaps by who has the key
+                log.warning("ask.no_key", job_id=each.job_id, reason=NO_KEY)
                 continue
             except InvalidSms:
                 told.append(Told(each.job_id, token, epoch, "cant_tell", "the message can't be read"))

@@ -12,9 +12,11 @@ import pytest
 from config.settings import WorkerSettings
 from smsq import ConfigurationError, IdempotencyConflict, InvalidSms, Job, Settings, Sms, SmsQueue, keys
 from smsq.encryption import NO_KEY, NONCE, Cipher
+from smsq.gateway.questions import Canary
 from smsq.operate import Operator
 from smsq.states import State
 from smsq.testing import outbox
+from tasks.asking import _canary
 from tests.cli.conftest import Command
 from tests.sending.conftest import StartWorker
 from tests.sending.conftest import standing as standing  # noqa: PLC0414 - a fixture
@@ -26,6 +28,7 @@ from tests.support.worker import Worker, environment
 
 #: No other test has these: the shared server's file still has what others wrote.
 NUMBERS: Final = [ordinary(81_201 + number) for number in range(4)]
+PLAIN: Final = ordinary(81_300)
 TEXT: Final = "Ячейка 8812 открыта до полуночи"
 MakeQueue = Callable[[str | None], SmsQueue]
 
@@ -75,6 +78,7 @@ def test_redis_has_neither_number_nor_text(
     lost, refused = sandbox.recipient("reset-accepted"), sandbox.recipient("stop-listed")
     first = old.enqueue(Sms(recipient=NUMBERS[0], text=TEXT), idempotency_key="a")
     second = both.enqueue(Sms(recipient=NUMBERS[1], text=TEXT, name="Ячейка"))
+    readable = queue_with(None).enqueue(Sms(recipient=PLAIN, text="plain"))
     [asked, failed] = both.enqueue_many([Sms(recipient=number, text=TEXT) for number in (lost, refused)])
     personal = {word.encode() for number in (*NUMBERS, lost, refused) for word in (number, number[-7:])}
     personal |= {TEXT.encode(), b"8812", "Ячейка".encode()}
@@ -84,11 +88,12 @@ def test_redis_has_neither_number_nor_text(
     assert not {word for word in personal if word in waiting}
 
     operator.resume("normal")
-    assert [end_of(both, job.id).state for job in (first, second, asked)] == [State.SENT] * 3
+    assert [end_of(both, job.id).state for job in (first, second, asked, readable)] == [State.SENT] * 4
     assert end_of(both, failed.id).state is State.FAILED
-    assert {message["recipient"]: message["text"] for message in sandbox.messages()} == dict.fromkeys(
-        (NUMBERS[0], NUMBERS[1], lost), TEXT
-    )
+    assert {message["recipient"]: message["text"] for message in sandbox.messages()} == {
+        **dict.fromkeys((NUMBERS[0], NUMBERS[1], lost), TEXT),
+        PLAIN: "plain",
+    }
     ended = _kept(shared_server)
     assert not {word for word in personal if word in ended}
 
@@ -98,13 +103,14 @@ def test_redis_has_neither_number_nor_text(
     as_foreign, as_old, as_both = (
         smsq("forget", NUMBERS[0], "--json", SMSQ_ENCRYPTION_KEY=key) for key in (FOREIGN, OLD, BOTH)
     )
-    assert (as_foreign.code, as_foreign.result["erased"], as_foreign.result["locked"]) == (1, 0, 4)
-    assert (as_old.code, as_old.result["erased"], as_old.result["locked"]) == (1, 0, 4), (
+    assert (as_foreign.code, as_foreign.result["erased"], as_foreign.result["locked"]) == (1, 0, 5)
+    assert (as_old.code, as_old.result["erased"], as_old.result["locked"]) == (1, 0, 5), (
         "a worker sealed its number anew"
     )
     assert (as_both.code, as_both.result["erased"], as_both.result["locked"]) == (0, 1, 0)
     assert smsq("forget", refused, "--json", SMSQ_ENCRYPTION_KEY=BOTH).result["erased"] == 1
     with shared_server.client() as client:
+        assert PLAIN not in str(client.hgetall(keys.job(readable.id))), "what it stores itself, it seals"
         assert not client.hexists(keys.job(first.id), "recipient")
         assert client.hexists(keys.job(second.id), "recipient")
     assert smsq("failed", failed.id, "--retry").errors == [
@@ -193,6 +199,14 @@ def test_a_sealed_message_is_one_jobs_alone() -> None:
     assert len(number) <= 64, "a longer value would turn the record into a table"
     assert (cipher.open_number(number), cipher.seal_number("1" * 15)) == ("1" * 15, number)
     assert foreign.marks(NUMBERS[0]) != cipher.marks(NUMBERS[0])
+
+
+def test_the_gateway_is_asked_by_the_canarys_number() -> None:
+    """As the worker that sent it stored it; one without the key asks as if there were no canary."""
+    sealed = Cipher.parse(OLD).seal_number(NUMBERS[0])
+    assert _canary(Cipher.parse(BOTH), (1, sealed)) == Canary(1, NUMBERS[0])
+    assert _canary(None, (1, NUMBERS[0])) == Canary(1, NUMBERS[0])
+    assert _canary(None, (1, sealed)) is _canary(Cipher.parse(FOREIGN), (1, sealed)) is None
 
 
 def test_messages_can_be_read_in_a_test_of_ones_own() -> None:
