@@ -22,6 +22,7 @@ from tasks import decide, identity
 from tasks.following import plan
 from tasks.pace import Share
 from tasks.runtime import Runtime, Stopped
+from tasks.tally import tally
 
 log: FilteringBoundLogger = structlog.get_logger()
 
@@ -95,6 +96,7 @@ class Asker:
             return
         attempts = {each.job_id: each.attempts for each in looked.questions}
         for each_told, word in zip(told, words, strict=True):
+            tally.answers[each_told.word] += 1
             _log(each_told, word, attempts[each_told.job_id])
             self._tell(each_told, word)
 

@@ -15,6 +15,7 @@ from smsq.deferral import who_defers
 from smsq.encryption import NO_KEY, NoKey, open_message
 from smsq.errors import InvalidSms, SmsNotSent, SmsUnknown
 from smsq.gateway.answers import NOT_CALLED, Outcome
+from smsq.gateway.form import Permit
 from smsq.job import JobError
 from smsq.lanes import MOMENT, TASK_NAME, Lane, lane_of
 from smsq.ledger import Heard, Settlement
@@ -32,6 +33,7 @@ from tasks.hold import Hold
 from tasks.request import Ended
 from tasks.runtime import Runtime, Stopped, runtime
 from tasks.slots import Place
+from tasks.tally import tally
 
 log: FilteringBoundLogger = structlog.get_logger()
 
@@ -91,6 +93,8 @@ async def deliver(
                 _not_ours(hold)
             structlog.contextvars.bind_contextvars(job_id=job_id, attempt=hold.begun.attempts)
             process.leases.add(hold)
+            if hold.begun.attempts == 1:
+                tally.waits[hold.begun.lane].add(hold.begun.waited / 1000)
             try:
                 settlement, sms = await _attempt(process, hold, place, moment, on_call)
             finally:
@@ -108,6 +112,8 @@ async def deliver(
     if word != "settled":
         log.error("job.settled_by_another", word=word, wanted=str(settlement.to), ids=settlement.ids)
         raise Ignore
+    if settlement.ids:
+        tally.end_to_end[hold.begun.lane].add(hold.begun.waited / 1000 + boot_time() - hold.begun_at)
     _log_end(settlement, sms)
     return settlement
 
@@ -131,8 +137,8 @@ async def _attempt(
             if process.held_back(hold):
                 return NOT_CALLED  # it waits on its lane, with the others
             permit, moment = process.pace.permit(moment), None
-            hold.called_at = boot_time()
-            outcome = await process.gateway.send_sms(form, start_by=hold.start_by, permit=permit)
+            outcome = await process.gateway.send_sms(form, start_by=hold.start_by, permit=_stamped(hold, permit))
+            tally.called(outcome.kind, boot_time() - (hold.called_at or 0))
             called = True  # what the client raises, it raises before the first byte
             await process.heed(hear(outcome, hold.called_at))
             return outcome
@@ -173,12 +179,26 @@ async def _call_or_wait(
     if settings.redirect_to:
         form["recipient"] = settings.redirect_to  # as begin noted: the gateway is asked by it
     outcome, calls = await call(lambda: one_call(form), window=settings.retry_window, stopping=process.stopping)
+    tally.repeated += max(0, calls - 1)
     settlement = decide(hold, sms, outcome, calls, give_up_after=settings.give_up_after)
     if settlement.ids:
         settlement.following = plan(settings, sms)
         if settings.cipher:
             settlement.recipient = settings.cipher.seal_number(sms.recipient)
     return settlement, sms
+
+
+def _stamped(hold: Hold, permit: Permit | None) -> Permit | None:
+    """Notes when the call begins: now, or when it is permitted."""
+    hold.called_at = boot_time()
+    if permit is None:
+        return None
+
+    async def wait() -> None:
+        await permit()
+        hold.called_at = boot_time()
+
+    return wait
 
 
 def _settlement(

@@ -1,10 +1,12 @@
 """What `/metrics` shows: the ledger, looked at once a scrape, and what this worker has counted itself.
 
-All of it works on each of Celery's pools: what jobs came to is counted in the main process, which hears it from the
-pool. On prefork and threads a slot is in use from a job's start to its end, on our pool while its call is out.
+What jobs came to is counted in the main process, which hears it from each of Celery's pools; calls and waits are
+counted where the calls are made, which prefork's main process doesn't see. On prefork and threads a slot is in use
+from a job's start to its end, on our pool while its call is out.
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from itertools import accumulate
 from typing import Any, Final
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -16,7 +18,7 @@ from smsq.errors import QueueUnavailable
 from smsq.overview import Overview
 from smsq.queue import DEADLINE
 from tasks import identity
-from tasks.tally import BOUNDS, Tally
+from tasks.tally import Histogram, Tally
 
 #: What the worker says of itself, and what each number is.
 _OWN: Final = {
@@ -64,16 +66,38 @@ def _counted(tally: Tally) -> Iterator[Metric]:
     for outcome, number in tally.outcomes.items():
         jobs.add_metric([outcome], number)
     yield jobs
-    buckets, total = [], 0
-    for bound, number in zip((*map(str, BOUNDS), "+Inf"), list(tally.buckets), strict=True):
-        total += number
-        buckets.append((bound, total))
     yield HistogramMetricFamily(
         "smsq_job_duration_seconds",
         "From a job's start in the pool until it is sent and in the ledger",
-        buckets=buckets,
-        sum_value=tally.seconds,
+        buckets=_buckets(tally.sent_in),
+        sum_value=tally.sent_in.seconds,
     )
+    yield _histograms(
+        "smsq_call_duration_seconds", "Calls to the gateway, by what is known after", "outcome", tally.calls
+    )
+    yield CounterMetricFamily("smsq_calls_repeated", "Calls that were made again in place", tally.repeated)
+    waited = "From when a job might be sent until a worker began it first"
+    yield _histograms("smsq_job_wait_seconds", waited, "lane", tally.waits)
+    whole = "From when a job might be sent until it was sent and in the ledger"
+    yield _histograms("smsq_job_end_to_end_seconds", whole, "lane", tally.end_to_end)
+    answers = CounterMetricFamily(
+        "smsq_answers", "What the gateway said when it was asked about a job", labels=["answer"]
+    )
+    for answer, number in tally.answers.items():
+        answers.add_metric([answer], number)
+    yield answers
+
+
+def _histograms(name: str, what: str, label: str, by_label: Mapping[Any, Histogram]) -> Metric:
+    family = HistogramMetricFamily(name, what, labels=[label])
+    for value, histogram in by_label.items():
+        family.add_metric([str(value)], buckets=_buckets(histogram), sum_value=histogram.seconds)
+    return family
+
+
+def _buckets(histogram: Histogram) -> list[tuple[str, float]]:
+    bounds = (*map(str, histogram.bounds), "+Inf")
+    return list(zip(bounds, accumulate(list(histogram.buckets)), strict=True))
 
 
 def _lanes(overview: Overview) -> Iterator[Metric]:

@@ -9,6 +9,7 @@ from smsq.ledger.following import Following
 from smsq.ledger.holding import LOOK_AGAIN, Heard
 from smsq.scripts import Call, script, text
 
+ToldWord = Literal["found", "absent", "near", "empty", "cant_tell"]
 AnswerWord = Literal["sent", "again", "expired", "cancelled", "failed", "later", "unknown", "stale"]
 ANSWER_WORDS: frozenset[str] = frozenset(get_args(AnswerWord))
 
@@ -145,7 +146,7 @@ class Told:
     job_id: str
     token: str
     epoch: int
-    word: Literal["found", "absent", "near", "empty", "cant_tell"]
+    word: ToldWord
     reason: str = ""
     ids: tuple[tuple[int, int, int], ...] = ()
     recipient: str = ""

@@ -41,6 +41,10 @@ class Taken(NamedTuple):
     """The first of these lanes on which ids are left."""
     come_back: int | None
     """Milliseconds until a pause, a gate or the pace lets anything pass; None if nothing holds it back."""
+    expired: int = 0
+    """Jobs of a batch that ended here, as their time was over; nobody is handed their ids."""
+    cancelled: int = 0
+    """Jobs that ended here, cancelled with their batch."""
 
 
 def take(
@@ -66,13 +70,13 @@ def take(
     """
 
     def parse(answer: list[Any]) -> Taken:
-        rest = iter(answer[2:])
+        rest = iter(answer[4:])
         jobs = [
             TakenJob(text(each), cast("Lane", text(lane)), moment)
             for each, lane, moment in zip(rest, rest, rest, strict=True)
         ]
         left = lanes[answer[0] - 1] if answer[0] else None
-        return Taken(jobs, left, answer[1] if answer[1] >= 0 else None)
+        return Taken(jobs, left, answer[1] if answer[1] >= 0 else None, answer[2], answer[3])
 
     return Call(script("take"), [count, reservation, LOOK_AGAIN, retention, worker, interval, lease, *lanes], parse)
 

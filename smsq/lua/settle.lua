@@ -49,7 +49,7 @@ local function holder(job, s)
   local function add(name, value) extra[#extra + 1] = name; extra[#extra + 1] = value end
   if s.error then add('error', s.error) end
   if s.code then add('code', s.code) end
-  if (s.to == 'retrying' or s.to == 'queued' and s.error) and not job.put_off then add('put_off', now) end
+  if (s.to == 'retrying' or s.to == 'queued' and s.error and s.heard ~= 'keyless') and not job.put_off then add('put_off', now) end
   if s.calls > 0 then
     local code = s.code and string.format('code %d: ', s.code) or ''
     note(job, now, s.to == 'sending' and 'unsettled' or s.to,

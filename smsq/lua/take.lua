@@ -13,15 +13,15 @@
 --
 -- ARGV  n, reservation (ms), look again (ms), retention (ms), worker, interval of the rate (ms, 0: no limit), lease
 --       (ms), lane...
--- Returns {which of these lanes is the first with ids left (0: none), ms after which to come back (-1: nothing holds it back), id, lane,
---          ms until its call, ...}
+-- Returns {which of these lanes is the first with ids left (0: none), ms after which to come back (-1: nothing holds it
+--          back), jobs that expired here, jobs that were cancelled here, id, lane, ms until its call, ...}
 -- Keeps rule 1: an id leaves its lane and enters `due` in the same call.
 local want, reservation, again, retention, worker, interval, lease = unpack(ARGV, 1, 7)
 want, reservation, again, retention = tonumber(want), tonumber(reservation), tonumber(again), tonumber(retention)
 interval, lease = tonumber(interval), tonumber(lease)
 local now = NOW
-local answer, left, back = {0, -1}, 0, -1
-local taken, ends = 0, 0
+local answer, left, back = {0, -1, 0, 0}, 0, -1
+local taken, ends, ends_as = 0, 0, {expired = 0, cancelled = 0}
 local ENDS = 500    -- jobs that end in one call, at most: some milliseconds
 local PASSED = 10   -- ids of higher lanes after which a lower one has a turn
 
@@ -50,7 +50,7 @@ local function take(id, lane, cancelled)
     local how = job.batch ~= '' and ended(job, now)   -- asked of the job: a stray id isn't of the batch whose list it is on
     if how then
       end_uncalled(job, how, now, retention)
-      ends = ends + 1
+      ends, ends_as[how] = ends + 1, ends_as[how] + 1
     else
       schedule(id, now + reservation)
       hand_out(id, lane)
@@ -152,12 +152,13 @@ for l = 8, #ARGV do
   above = above + got[lane]
 end
 
-for i = 1, taken do answer[2 + 3 * i] = math.max(0, math.ceil(first + (i - 1) * spacing - now)) end
+for i = 1, taken do answer[4 + 3 * i] = math.max(0, math.ceil(first + (i - 1) * spacing - now)) end
 if interval > 0 and taken < want then   -- what nobody needed
   redis.call('HSET', PACE, 'next', string.format('%.3f', first + taken * spacing))
 end
 for _, key in ipairs(probed) do
-  if taken > 0 then redis.call('HSET', key, 'permit', answer[3], 'probe_at', now + lease) end
+  if taken > 0 then redis.call('HSET', key, 'permit', answer[5], 'probe_at', now + lease) end
 end
 answer[1], answer[2] = left, back > 0 and math.ceil(back) or -1
+answer[3], answer[4] = ends_as.expired, ends_as.cancelled
 return answer

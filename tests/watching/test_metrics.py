@@ -7,6 +7,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 import pytest
@@ -25,6 +26,8 @@ from tests.support.worker import KEY, ROOT, Worker, environment
 __all__ = ["standing"]
 
 RECIPIENT, NO_ROUTE, LOST_ANSWER, TEXT = "77010000001", "77000006010", "77000003500", "Secret code: 4711"
+#: Answered by "too many calls" twice, then accepted.
+BUSY_TWICE = "77000005030"
 
 MONITORING = ROOT / "deploy" / "monitoring"
 JOBS = "smsq_jobs_total"
@@ -37,6 +40,7 @@ class Watched(NamedTuple):
 
     worker: Worker
     port: int
+    own_pool: bool = True
 
     def get(self, page: str) -> tuple[int, str]:
         """Returns a page's status and body; 0 if nobody answers."""
@@ -68,7 +72,7 @@ def watched(request: pytest.FixtureRequest, standing: StartWorker) -> Iterator[W
     """A worker of each kind of pool, with its pages."""
     port = free_port()
     worker = standing(*request.param, SMSQ_METRICS_PORT=str(port))
-    yield Watched(worker, port)
+    yield Watched(worker, port, own_pool=not request.param)
     worker.kill()
 
 
@@ -101,6 +105,47 @@ def test_it_shows_what_waits_and_what_became_of_jobs(watched: Watched, shared_se
     assert not [word for word in (RECIPIENT, NO_ROUTE, "Secret", KEY) if word in watched.get("/metrics")[1]]
 
 
+def test_calls_waits_and_ways_are_timed(watched: Watched, shared_server: Server) -> None:
+    """By outcome and by lane; what waited for its moment isn't late. Prefork's main process sees no calls."""
+    before = watched.scrape()
+    queue = SmsQueue(shared_server.url)
+    soon = datetime.now(UTC) + timedelta(seconds=1)
+    jobs = [
+        queue.enqueue(Sms(recipient=RECIPIENT, text=TEXT), lane="urgent", send_at=soon),
+        queue.enqueue(Sms(recipient=NO_ROUTE, text=TEXT)),
+        queue.enqueue(Sms(recipient=BUSY_TWICE, text=TEXT)),
+    ]
+    ended = [queue.wait(job.id, timeout=30) for job in jobs]
+    queue.close()
+    assert [job and job.state for job in ended] == [State.SENT, State.FAILED, State.SENT]
+    wait_until(lambda: outcomes(watched.scrape(), before) == {"sent": 2, "failed": 1}, what="all are counted")
+    after = watched.scrape()
+    counts = {
+        ("smsq_call_duration_seconds_count", "accepted"): 2,
+        ("smsq_call_duration_seconds_count", "refused"): 1,
+        ("smsq_call_duration_seconds_count", "try_again"): 2,
+        ("smsq_calls_repeated_total", ""): 2,
+        ("smsq_job_wait_seconds_count", "urgent"): 1,
+        ("smsq_job_wait_seconds_count", "normal"): 2,
+        ("smsq_job_end_to_end_seconds_count", "urgent"): 1,
+        ("smsq_job_end_to_end_seconds_count", "normal"): 1,
+    }
+    grown = {name: after[name] - before[name] for name in counts}
+    assert grown == (counts if watched.own_pool else dict.fromkeys(counts, 0))
+
+
+def test_a_cancelled_batch_is_counted(watched: Watched, shared_server: Server) -> None:
+    """No task runs for its jobs, and nobody is told of each; how many they were is known all the same."""
+    before = watched.scrape()
+    queue, operator = SmsQueue(shared_server.url), Operator(Settings.load(redis_url=shared_server.url))
+    operator.pause("bulk", "wrong price")
+    list(queue.enqueue_many([Sms(recipient=RECIPIENT, text=TEXT)] * 30, lane="bulk", batch_id="autumn"))
+    assert queue.cancel(batch_id="autumn") == 30
+    operator.resume("bulk")
+    queue.close()
+    wait_until(lambda: outcomes(watched.scrape(), before).get("cancelled", 0) >= 30, what="they are counted")
+
+
 def test_what_asking_came_to_is_counted_too(watched: Watched, shared_server: Server) -> None:
     """A job whose answer was lost is counted as asked about, and when it is found as sent."""
     before = watched.scrape()
@@ -111,6 +156,7 @@ def test_what_asking_came_to_is_counted_too(watched: Watched, shared_server: Ser
     assert job.state is State.SENT
     both = {("asking", 1), ("sent", 1)}  # what an earlier test cancelled may be counted only now
     wait_until(lambda: both <= outcomes(watched.scrape(), before).items(), what="both are counted")
+    assert watched.scrape()["smsq_answers_total", "found"] >= before["smsq_answers_total", "found"] + 1
 
 
 def expressions() -> list[str]:
