@@ -23,15 +23,15 @@ from redis.exceptions import OutOfMemoryError, ResponseError
 from structlog.typing import FilteringBoundLogger
 
 from config.celery_options import TRANSPORTS
-from config.settings import WorkerSettings
 from smsq import keys, ledger
-from smsq.connection import SyncRunner
 from smsq.errors import QueueUnavailable
 from smsq.lanes import LANES, MOMENT, Lane, lane_of
 from smsq.scripts import boot_time
 from tasks import identity
 from tasks.slots import own_share
+from tasks.tally import tally
 from worker.delivery import LaneMessage, LaneTag, QoS
+from worker.lane_queues import TIMEOUT, LaneQueues
 from worker.lifecycle import pulse, stopping
 
 if TYPE_CHECKING:
@@ -39,8 +39,7 @@ if TYPE_CHECKING:
 
 log: FilteringBoundLogger = structlog.get_logger()
 
-#: Seconds that a ledger's call may hold the worker's main thread, and until the next try after one that failed.
-_TIMEOUT = 2.0
+#: Seconds until the next try after one that failed.
 _PAUSE = 1.0
 #: The part of the window that must be free before a busy worker takes again: many ids a round trip, not one.
 _SHARE = 16
@@ -55,15 +54,13 @@ def _lane_of_bell(answer: Any) -> Lane | None:  # noqa: ANN401 - a Redis reply
     return next((lane for lane in LANES if lane == rang), None)
 
 
-class Channel(redis.Channel):
+class Channel(LaneQueues):
     """A channel that consumes lanes from the ledger."""
 
     QoS = QoS
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
         super().__init__(*args, **kwargs)
-        self._settings = WorkerSettings.load()
-        self._runner = SyncRunner(self._settings.address, self._settings.durability, identity.known)
         self._deliver_to: dict[Lane, Callable[[LaneMessage], None]] = {}
         self._tags = itertools.count(1)
         self._left: Lane | None = None  # the highest lane on which the last take may have left ids
@@ -153,7 +150,7 @@ class Channel(redis.Channel):
             interval=settings.interval_ms,
         )
         try:
-            taken = self._runner.run(call, _TIMEOUT)
+            taken = self._runner.run(call, TIMEOUT)
         except QueueUnavailable as error:
             if not self._not_before or self._held_back:
                 log.warning("take.unavailable", reason=str(error))
@@ -161,6 +158,8 @@ class Channel(redis.Channel):
             self._not_before = time.monotonic() + _PAUSE
             return
         pulse.beat()
+        tally.ended("expired", taken.expired)
+        tally.ended("cancelled", taken.cancelled)
         self._not_before, self._held_back = 0.0, False
         self._note_left(lanes, taken.left)
         if taken.come_back is not None:
@@ -238,44 +237,6 @@ class Channel(redis.Channel):
         if answer:
             return True
         raise redis.Empty
-
-    # -- handing back, purging, publishing
-
-    def hand_back(self, job_ids: list[str]) -> None:
-        """Returns taken ids to their lanes, where their jobs weren't begun; the dispatcher does it if this can't."""
-        try:
-            self._runner.run(ledger.untake(job_ids), _TIMEOUT)
-        except QueueUnavailable as error:
-            log.warning("hand_back.unavailable", reason=str(error), count=len(job_ids))
-
-    def _purge(self, queue: str) -> int:
-        """Cancels the jobs that wait on a lane; nothing is orphaned."""
-        lane = lane_of(queue)
-        if not lane:
-            return int(super()._purge(queue))
-        cancelled = 0
-        while True:
-            purged = self._runner.run(ledger.purge(lane, 500, retention=self._settings.retention_ms), _TIMEOUT)
-            cancelled += purged.cancelled
-            if not purged.removed:
-                return cancelled
-
-    def _delete(self, queue: str, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
-        """Deleting a lane's queue cancels its jobs, as purging it does."""
-        if lane_of(queue):
-            self._purge(queue)
-        else:
-            super()._delete(queue, *args, **kwargs)
-
-    def _put(self, queue: str, message: Any, **kwargs: Any) -> None:  # noqa: ANN401
-        if lane_of(queue):
-            raise ValueError(f"{queue} is filled by SmsQueue.enqueue, not by publishing Celery messages")
-        super()._put(queue, message, **kwargs)
-
-    def close(self) -> None:
-        """Closes the channel."""
-        super().close()
-        self._runner.close()
 
 
 class Poller(redis.MultiChannelPoller):

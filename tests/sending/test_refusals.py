@@ -117,6 +117,17 @@ def test_commands_that_call_nobody_need_no_key(server: Server) -> None:
     assert "MOBIZON_API_KEY" not in ended.stderr + ended.stdout
 
 
+def test_a_task_published_to_a_lane_is_refused_in_a_line(server: Server) -> None:
+    """`celery call` would leave something that is no job: nothing is published, and nobody has to read a traceback."""
+    ended = celery(environment(server.url, "http://127.0.0.1:1", MOBIZON_API_KEY=""), "call", "smsq.send")
+    assert ended.returncode == 2
+    assert ended.stderr.splitlines() == [
+        "Error: sms.normal is filled by SmsQueue.enqueue or `smsq send`, not by publishing Celery tasks"
+    ]
+    with server.client() as client:
+        assert not client.exists("sms.normal")
+
+
 def test_flower_needs_no_key(server: Server) -> None:
     """Who watches the queue doesn't hold the account's key."""
     port = free_port()
