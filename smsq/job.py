@@ -13,7 +13,8 @@ timeline, if anything was out of the ordinary · ``erased`` how number and text 
 ``erased``) · ``error`` JSON · ``code`` the gateway's · ``message_id`` ``campaign_id`` ``campaign_status``
 ``recipient`` once sent · ``delivery`` the gateway's status of the message · ``follow`` while it is asked what became
 of it (`_following.lua`) · ``done`` when it ended (ms) · ``waiters`` how many block on its end · ``asked`` how often it
-was accepted again · ``retried`` the last nonce of an operator's retry
+was accepted again · ``retried`` the last nonce of an operator's retry · ``trace`` the trace that it belongs to
+(`smsq.tracing`)
 """
 
 import json

@@ -70,6 +70,7 @@ class Question(NamedTuple):
         counts: Whether "absent" will be evidence.
         called: The number that was called, where it isn't the message's own; '' for that.
         doubt: Whether the ledger may have forgotten a call, and so whom it was for.
+        trace: The trace that it belongs to (`smsq.tracing`), '' for none.
     """
 
     job_id: str
@@ -79,6 +80,7 @@ class Question(NamedTuple):
     counts: bool
     called: str = ""
     doubt: bool = False
+    trace: str = ""
 
 
 class Looked(NamedTuple):
@@ -111,8 +113,10 @@ def take_due(look: Look, policy: Policy) -> Call[Looked]:
             [(text(job_id), text(what)) for job_id, what in zip(told, told, strict=True)],
             canary,
             [
-                Question(text(job_id), message, int(first), int(attempts), counts == 1, text(called), doubt == 1)
-                for job_id, message, first, attempts, counts, called, doubt in zip(*[asked] * 7, strict=True)
+                Question(
+                    text(job_id), message, int(first), int(attempts), counts == 1, text(called), doubt == 1, text(trace)
+                )
+                for job_id, message, first, attempts, counts, called, doubt, trace in zip(*[asked] * 8, strict=True)
             ],
             {text(gate): text(reason) for gate, reason in zip(held, held, strict=True)},
             int(answer[6]),

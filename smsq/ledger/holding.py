@@ -103,6 +103,7 @@ class Begun:
         on_unknown: What the caller wants for a lost answer; ``resent`` once it was done.
         unsettled: Whether an earlier call may have been accepted (it was resent).
         put_off: Time since the gateway put it off first, 0 if it didn't.
+        trace: The trace that it belongs to (`smsq.tracing`), '' for none; only if it was asked for.
     """
 
     word: BeginWord
@@ -117,6 +118,7 @@ class Begun:
     on_unknown: Literal["ask", "resend", "resent"] = "ask"
     unsettled: bool = False
     put_off: int = 0
+    trace: str = ""
 
 
 def begin(
@@ -129,6 +131,7 @@ def begin(
     worker: str,
     tokens: bool = True,
     called: str = "",
+    traces: bool = False,
 ) -> Call[list[Begun]]:
     """Begins taken jobs under a fencing token of the caller's choice.
 
@@ -141,9 +144,10 @@ def begin(
         worker: Who begins.
         tokens: Whether campaign names carry the job's token; without, jobs of one content are kept apart (rule 16).
         called: The number that is called for all of them; '' for each message's own.
+        traces: Whether to tell which trace each belongs to.
     """
     args: list[str | bytes | int | float] = [nonce, epoch, lease, LOOK_AGAIN, retention, worker, int(tokens), called]
-    return Call(script("begin"), [*args, *job_ids], _begun, confirm=True)
+    return Call(script("begin"), [*args, int(traces), *job_ids], _begun, confirm=True)
 
 
 def _begun(answers: list[list[Any]]) -> list[Begun]:
@@ -153,9 +157,8 @@ def _begun(answers: list[list[Any]]) -> list[Begun]:
         if word != "begun":
             read.append(Begun(word))
             continue
-        _, message, lane, attempts, lease_left, expires_left, now, waited, rules, on_unknown, unsettled, put_off = (
-            answer
-        )
+        _, message, lane, attempts, lease_left, expires_left, now, *more = answer
+        waited, rules, on_unknown, unsettled, put_off, trace = more
         read.append(
             Begun(
                 word,
@@ -170,6 +173,7 @@ def _begun(answers: list[list[Any]]) -> list[Begun]:
                 cast("Literal['ask', 'resend', 'resent']", text(on_unknown) or "ask"),
                 unsettled == 1,
                 put_off,
+                text(trace),
             )
         )
     return read

@@ -31,13 +31,14 @@ class NewJob(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the jobs of one `enqueue` have in common; times in ms, None for none."""
+    """What the jobs of one `enqueue` have in common; times in ms, None for none; the trace, '' for none."""
 
     lane: Lane
     batch_id: str = ""
     send_at: int | None = None
     expires_in: int | None = None
     on_unknown: Literal["ask", "resend"] = "ask"
+    trace: str = ""
 
 
 class Conflict(NamedTuple):
@@ -64,6 +65,7 @@ def enqueue(jobs: Sequence[NewJob], options: Options, rules: int) -> Call[list[A
         "" if options.expires_in is None else options.expires_in,
         "" if options.on_unknown == "ask" else options.on_unknown,
         rules,
+        options.trace,
     ]
     for job in jobs:
         args.extend(job)

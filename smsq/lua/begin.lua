@@ -12,11 +12,12 @@
 --
 -- ARGV  nonce, its epoch, lease (ms), look again (ms), retention (ms), worker, tokens (1, or 0: campaign names have
 --       none, and jobs of the same number and text are told apart by `twins`), the number that is called for all of them
---       ('' = each job's own; the record keeps it, as the gateway is asked by it), id...
+--       ('' = each job's own; the record keeps it, as the gateway is asked by it), traces (1 if the caller wants to know
+--       them, else 0), id...
 -- Returns for each id one of
 --   {'begun', message, lane, attempts, lease left (ms), left until it expires (ms, or -1: never), now (ms), waited (ms
 --    since it was accepted, or since its moment), rules, on_unknown, 1 if an earlier call isn't settled else 0, put off (ms
---    since the gateway did so first, or 0)}
+--    since the gateway did so first, or 0), trace or ''}
 --   {'expired'} {'cancelled'}       it ended, now or before
 --   {'asking'}                      it is asked about first
 --   {'paused'}                      it is on its lane again
@@ -24,7 +25,7 @@
 --   {'final'} {'gone'} {'waiting'} {'taken'} {'newer'}  not ours to begin; nothing changed
 --   {'malformed'}                   it ended as failed, or was parked; one that is being sent is left to its lease
 -- Keeps rule 1: a begun job's entry in `due` moves to the end of its lease; an ended one's goes.
-local nonce, epoch, lease, again, retention, worker, tokens, called = unpack(ARGV, 1, 8)
+local nonce, epoch, lease, again, retention, worker, tokens, called, traces = unpack(ARGV, 1, 9)
 lease, retention = tonumber(lease), tonumber(retention)
 local now = NOW
 local stale = tonumber(epoch) ~= EPOCH.number
@@ -101,7 +102,7 @@ local function begin(id)
   end
   return {'begun', message, job.lane, attempts, left, job.expires and math.max(0, job.expires - now) or -1, now,
           now - math.max(job.at, job.send_at or 0), job.rules or '', job.on_unknown or '', job.ask and 1 or 0,
-          job.put_off and now - job.put_off or 0}
+          job.put_off and now - job.put_off or 0, traces == '1' and redis.call('HGET', job_key(id), 'trace') or ''}
 end
 
 -- A probe that calls nobody (it has ended, or is asked about) gives its permit back to the next. Not one that another
@@ -114,7 +115,7 @@ local function give_back(key, probe_at, permit, id)
 end
 
 local answers, seen = {}, {}
-for i = 9, #ARGV do
+for i = 10, #ARGV do
   local answer = seen[ARGV[i]] and {'taken'} or begin(ARGV[i])
   seen[ARGV[i]] = true
   if answer[1] ~= 'begun' and answer[1] ~= 'epoch' and answer[1] ~= 'taken' then

@@ -6,7 +6,7 @@
 -- record, so that a WAIT on this connection confirms it (rule 23).
 --
 -- ARGV  lane, batch ('' = none), send_at (unix ms or ''), expires_in (ms or ''), on_unknown ('' = ask), rules version,
---       then for each job: id, message ('' = only if its key is known), key hash ('' = none), content hash ('' = none;
+--       trace ('' = none), then for each job: id, message ('' = only if its key is known), key hash ('' = none), content hash ('' = none;
 --       several, each of another key, with spaces between: the first is stored),
 --       tried (ms since this producer handed the same key to Redis before, or ''): if that, or the first try of this very
 --       call, was in an earlier epoch, a ledger that doesn't know the job may have forgotten it after it was called: it
@@ -18,7 +18,7 @@
 --   {'conflict', id}                            the key belongs to another content; nothing after it was looked at
 --   {'not_known', id}                           no job has the key; nothing after it was looked at
 -- Keeps rule 1: a new job is on its lane once, or once in `due`.
-local lane, batch, send_at, expires_in, on_unknown, rules = unpack(ARGV, 1, 6)
+local lane, batch, send_at, expires_in, on_unknown, rules, trace = unpack(ARGV, 1, 7)
 local now = NOW
 local later = tonumber(send_at)
 local state = later and later > now and 'scheduled' or 'queued'
@@ -50,7 +50,7 @@ local function is_another(stored, offered)
   return not key and stored ~= '?'
 end
 
-for i = 7, #ARGV, 5 do
+for i = 8, #ARGV, 5 do
   local id, message, key_hash, content, tried = unpack(ARGV, i, i + 4)
   local owner, owned = owner_of(key_hash)
   if owner and owned ~= owner .. ' ' .. content and is_another(owned:sub(#owner + 2), content) then
@@ -71,6 +71,7 @@ for i = 7, #ARGV, 5 do
     if batch ~= '' then add('batch', batch) end
     if expires_in ~= '' then add('expires', now + tonumber(expires_in)) end
     if on_unknown ~= '' then add('on_unknown', on_unknown) end
+    if trace ~= '' then add('trace', trace) end
     if state == 'scheduled' then add('send_at', later) end   -- for the timeline; `due` alone decides
     if key_hash ~= '' then
       add('key', key_hash)

@@ -134,7 +134,7 @@ class MemoryLedger:
 
     def _enqueue(self, *args: Any) -> list[list[Any]]:  # noqa: ANN401 - a script's arguments
         answers: list[list[Any]] = []
-        for job_id, message, key, content, _ in zip(*[iter(args[6:])] * 5, strict=True):
+        for job_id, message, key, content, _ in zip(*[iter(args[7:])] * 5, strict=True):
             owner, owned = self._keys.get(key, (None, None))
             if owner and owned != content:
                 answers.append([b"conflict", owner.encode()])
