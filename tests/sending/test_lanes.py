@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from smsq import Sms, SmsQueue
+from smsq import Sms, SmsQueue, keys
 from smsq.lanes import Lane
 from smsq.states import State
 from tests.sending.conftest import StartWorker
@@ -147,6 +147,36 @@ def test_a_cancelled_batch_is_not_called_any_more(
     batch = queue.batch("autumn")
     assert batch
     assert (batch.counts[State.SENT], batch.counts[State.CANCELLED]) == (sent, 2000 - sent)
+
+
+def test_a_large_batch_ends_uncalled_while_urgent_jobs_pass(
+    worker_up: Worker, worker: Callable[..., Worker], queue: SmsQueue, sandbox: Sandbox, client: "redis.Redis"
+) -> None:
+    """Twenty thousand, two workers: after the one write only calls that were out are made, and urgent ones go first."""
+    large, out = 20_000, 2 * 2 * SLOTS
+    worker("--concurrency", str(SLOTS), SMSQ_DISPATCH_INTERVAL="0.05")
+    sandbox.post("/sandbox/latency", seconds=0.1)
+    enqueue(queue, range(large), "bulk", "autumn")
+    wait_until(lambda: len(sandbox.calls()) >= 2 * SLOTS, what="the slots are full")
+    waiting = queue.cancel(batch_id="autumn")
+    before = len(sandbox.calls())
+    urgent = enqueue(queue, range(50_000, 50_050), "urgent")
+    assert {end_of(queue, job_id).state for job_id in urgent} == {State.SENT}
+    order = called(sandbox)
+    campaign = {ordinary(n) for n in range(large)}
+    assert sum(number in campaign for number in order[before:]) <= out
+    assert {ordinary(n) for n in range(50_000, 50_050)} <= set(order[before : before + out + 50])
+    wait_until(lambda: at_rest(client), what="every job has ended")
+    sent = sum(number in campaign for number in called(sandbox))
+    assert set(sandbox.counts().values()) == {1}
+    assert sent <= large - waiting
+    batch = queue.batch("autumn")
+    assert batch
+    assert {state: count for state, count in batch.counts.items() if count} == {
+        State.SENT: sent,
+        State.CANCELLED: large - sent,
+    }
+    assert (client.llen("sms.bulk"), client.exists(keys.ring("bulk"))) == (0, 0)
 
 
 def test_a_worker_can_be_kept_for_one_lane(
