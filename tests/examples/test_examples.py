@@ -6,6 +6,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +118,19 @@ def test_a_code_is_sent_once_and_looked_up(sites: dict[str, Site], shared_sandbo
     assert job["lane"] == "urgent"
     other = site.call("POST", "/codes", {"phone": f"+{ordinary(7_100_009)}"}, key=f"{name}:1")
     assert other[0] == 409
+
+
+@pytest.mark.parametrize("name", APPS)
+def test_impatient_people_get_one_code(sites: dict[str, Site], shared_sandbox: Sandbox, name: str) -> None:
+    """F84: twenty times the same form at once is one message, and twenty times the same job."""
+    site, phone = sites[name], ordinary(7_200_000 + [*APPS].index(name))
+    with ThreadPoolExecutor(20) as people:
+        clicks = [people.submit(site.call, "POST", "/codes", {"phone": phone}, f"{name}:20") for _ in range(20)]
+        answers = [click.result() for click in clicks]
+    assert {status for status, _ in answers} == {202}
+    [job_id] = {answer["job"] for _, answer in answers}
+    wait_until(lambda: site.call("GET", f"/codes/{job_id}")[1]["state"] == "sent", what="the code is sent")
+    assert [str(each["recipient"]) for each in shared_sandbox.messages()].count(phone) == 1
 
 
 @pytest.mark.parametrize("name", APPS)
