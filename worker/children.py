@@ -1,17 +1,21 @@
 """Processes that a program starts for its own time: watched while it runs, stopped in order when it ends."""
 
 import contextlib
+import ctypes
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Self
 
 _POLL = 0.1
 _LINES = 20
+_PR_SET_PDEATHSIG = 1
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -27,7 +31,7 @@ class Children:
     """Children, each with a log of its own. As a context, it takes over the signals and stops all at its end.
 
     They are in sessions of their own: Ctrl-C reaches this program alone, which stops them one after the other, the
-    last started first. A second signal kills them.
+    last started first. A second signal kills them. If this program is killed itself, Linux kills them with it.
 
     Args:
         logs: The folder of their logs.
@@ -80,6 +84,7 @@ class Children:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                preexec_fn=partial(_die_with, os.getpid()),  # noqa: PLW1509 - of a program without threads
             )
 
     def check(self) -> None:
@@ -140,6 +145,14 @@ class Children:
                 _kill(child)
                 child.wait()
             del self._running[name]
+
+
+def _die_with(parent: int) -> None:
+    """Runs in a child before its program: it is killed when whoever started it dies, however that happens."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it had died before
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _kill(child: subprocess.Popen[bytes]) -> None:

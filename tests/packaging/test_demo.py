@@ -121,3 +121,24 @@ def test_it_can_be_stopped_while_it_starts(folder: Path) -> None:
     demo.process.terminate()
     assert demo.process.wait(60) == 130
     assert demo.left() == ({}, [])
+
+
+def test_who_is_killed_takes_its_children_along(folder: Path) -> None:
+    """`kill -9` of a program, which can't stop them any more, leaves none of its processes behind."""
+    program = """
+import sys, time
+from pathlib import Path
+from worker.children import Children
+folder = Path(sys.argv[1])
+with Children(folder) as children:
+    children.start("child", ["/bin/sleep", "1000"], env={"TMPDIR": str(folder / "tmp")}, folder=folder)
+    print("started", flush=True)
+    time.sleep(1000)
+"""
+    command = [sys.executable, "-c", program, str(folder)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as started:
+        assert started.stdout
+        assert started.stdout.readline() == b"started\n"
+        assert len(processes(folder / "tmp")) == 1
+        started.kill()
+    wait_until(lambda: not processes(folder / "tmp"), what="the child has gone")
