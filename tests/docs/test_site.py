@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import yaml
+
 import smsq
 from docs.commands import commands
 from tests.docs.blocks import DOCS, pages
@@ -26,6 +28,19 @@ def test_the_site_is_made_without_a_warning(tmp_path: Path) -> None:
     assert {f"smsq-{name}" for name in commands() if name} <= set(re.findall(r'id="(smsq-\w+)"', listed))
     python = (tmp_path / "reference" / "python.html").read_text(encoding="utf-8")
     assert {f"smsq.{name}" for name in smsq.__all__} <= set(re.findall(r'id="(smsq\.\w+)"', python))
+
+
+def test_the_site_is_published_as_make_docs_makes_it() -> None:
+    """The workflow runs the Makefile's target, and uploads the folder that it names."""
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "docs.yml").read_text(encoding="utf-8"))
+    steps = workflow["jobs"]["build"]["steps"]
+    assert [step["run"] for step in steps if "run" in step] == ["make docs LINKS=1"]
+    assert [step["with"]["path"] for step in steps if "path" in step.get("with", {})] == ["site"]
+    said = subprocess.run(
+        ["make", "-n", "docs", "LINKS=1"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    assert " docs site\n" in said
+    assert "-b linkcheck" in said
 
 
 def test_the_readmes_links_lead_somewhere() -> None:
