@@ -40,7 +40,8 @@ _CONTENT: Final = 16
 #: A number's key encrypts this number and no other, so that nothing is ever encrypted differently under one nonce.
 _NO_NONCE: Final = bytes(NONCE)
 
-NO_KEY: Final = "its message is encrypted with a key that isn't in this worker's SMSQ_ENCRYPTION_KEY"
+#: As a job's error it stays below the 64 bytes above which Redis stores a record at twice its size.
+NO_KEY: Final = "a worker lacks its key (SMSQ_ENCRYPTION_KEY)"
 _DAMAGED: Final = "was changed since it was encrypted"
 _FORM: Final = "must be keys of 32 bytes each in base64, with commas between them: openssl rand -base64 32 makes one"
 _NO_LIBRARY: Final = "needs the library cryptography: pip install 'smsq[encryption]'"
