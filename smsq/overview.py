@@ -69,6 +69,24 @@ class Worker:
     said: Mapping[str, Any]
     gate: Gate | None
 
+    @classmethod
+    def read(cls, name: str, stored: Mapping[str, Any], now: int) -> Self:
+        """Reads what `_watching.lua` tells of a worker. A foreign hand's word is a heartbeat of long ago.
+
+        Args:
+            name: The worker's.
+            stored: Its heartbeat, and the gate of its account.
+            now: Redis's time, ms.
+        """
+        beat, _, words = str(stored["said"]).partition(" ")
+        try:
+            said, heard = json.loads(words), int(beat)
+        except ValueError:
+            said, heard = None, 0
+        if not isinstance(said, dict):
+            said = {}
+        return cls(name, max(0, now - heard), said, Gate.read(stored.get("gate")))
+
     @property
     def live(self) -> bool:
         """Whether it was heard of lately."""
@@ -246,16 +264,7 @@ def _pace(stored: Mapping[str, str], now: int) -> dict[str, Any] | None:
 def _workers(stored: Mapping[str, Mapping[str, Any]], now: int) -> list[Worker]:
     found = []
     for name, each in sorted(stored.items()):
-        beat, _, said = str(each["said"]).partition(" ")
-        heard = now - (_number(beat) or 0)
-        if heard < _REMEMBERED:
-            found.append(Worker(name, max(0, heard), _json_object(said), Gate.read(each.get("gate"))))
+        worker = Worker.read(name, each, now)
+        if worker.heard < _REMEMBERED:
+            found.append(worker)
     return found
-
-
-def _json_object(text: str) -> dict[str, Any]:
-    try:
-        found = json.loads(text)
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}

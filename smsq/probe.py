@@ -4,7 +4,6 @@ A worker's heartbeat is its look at what is due, once a second, so it isn't only
 includes for how long it has taken nothing, or ended nothing of what it took, though it should (`worker.lifecycle`).
 """
 
-import json
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import Any, Final, Self
 
 from smsq import ledger
 from smsq.connection import SyncRunner
-from smsq.overview import Gate, Worker
+from smsq.overview import Worker
 from smsq.queue import DEADLINE
 from smsq.settings import Settings
 
@@ -46,7 +45,7 @@ class Health:
     def read(cls, found: Mapping[str, Any]) -> Self:
         """Reads what `health.lua` answers."""
         now, due = int(found["now"]), found["due"]
-        heard = tuple(_worker(name, each, now) for name, each in sorted(dict(found["workers"]).items()))
+        heard = tuple(Worker.read(name, each, now) for name, each in sorted(dict(found["workers"]).items()))
         return cls(now, int(found["held"]), int(due["late"]), now - int(due.get("oldest", now)), heard)
 
     def stalled(self, worker: Worker) -> float:
@@ -72,15 +71,6 @@ class Health:
         if (stalled := self.stalled(worker)) >= limit:
             return f"it has taken no job, or ended none of those it took, for {stalled:.0f} s though it should"
         return None
-
-
-def _worker(name: str, found: Mapping[str, Any], now: int) -> Worker:
-    beat, _, words = str(found["said"]).partition(" ")
-    try:
-        said, heard = json.loads(words), now - int(beat)
-    except ValueError:
-        said, heard = None, LOST  # a foreign hand's: no heartbeat at all
-    return Worker(name, max(0, heard), said if isinstance(said, dict) else {}, Gate.read(found.get("gate")))
 
 
 def read_health(settings: Settings) -> Health:

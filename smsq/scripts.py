@@ -13,7 +13,7 @@ from typing import Any, Final, Generic, TypeVar
 T = TypeVar("T")
 
 #: What scripts begin with, in this order; a part may use what is before it.
-SHARED: Final = ("_lenient", "_epoch", "_record", "_following", "_asking", "_erasing", "_gates")
+SHARED: Final = ("_lenient", "_epoch", "_record", "_following", "_asking", "_erasing", "_gates", "_watching")
 #: Those that every script has. Redis makes all their functions anew for each run: the rest goes where it is used.
 _ALWAYS: Final = frozenset({"_lenient", "_epoch", "_record"})
 _DEFINED: Final = re.compile(r"^local (?:function )?(\w+(?:, \w+)*)", re.MULTILINE)

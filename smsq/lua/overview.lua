@@ -26,17 +26,6 @@ local function pairs_of(flat)
   return found
 end
 
-local function named(key, ...)
-  local values, found = try('HMGET', key, ...), {}
-  for i, name in ipairs({...}) do found[name] = values and values[i] or nil end
-  return found
-end
-
-local function gate(key)
-  local found = named(key, 'since', 'reason', 'probe_at')
-  return found.since and found or nil
-end
-
 local function lane_of(lane)
   local found = {waiting = try('LLEN', 'sms.' .. lane) or 0, batches = try('LLEN', 'smsq:lane:' .. lane) or 0}
   for _, batch in ipairs(try('LRANGE', 'smsq:lane:' .. lane, 0, BATCHES - 1) or {}) do
@@ -58,11 +47,8 @@ local function due()
   return {entries = try('ZCARD', DUE) or 0, come = try('ZCOUNT', DUE, '-inf', NOW) or 0, looked = #ids, states = states}
 end
 
-local lanes, workers = {}, {}
+local lanes = {}
 for lane in pairs(LANES) do lanes[lane] = lane_of(lane) end
-for name, said in pairs(pairs_of(try('HGETALL', 'smsq:workers'))) do
-  workers[name] = {said = said, gate = gate(worker_gate(name))}
-end
 return cjson.encode({
   now = NOW,
   lanes = lanes,
@@ -71,7 +57,7 @@ return cjson.encode({
   parked = try('HLEN', 'smsq:parked') or 0,
   counters = pairs_of(try('HGETALL', 'smsq:counters')),
   pauses = pairs_of(try('HGETALL', 'smsq:pause')),
-  circuit = gate(CIRCUIT),
+  circuit = gate_of(CIRCUIT),
   pace = named(PACE, 'hold', 'factor', 'factor_until', 'reason'),
-  workers = workers,
+  workers = workers_heard(),
 })
