@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
+from tests.cli.doctor import Doctor, beat
 from tests.cli.stand_in import StandIn
+from tests.support.sandbox import Sandbox
 from tests.support.server import Server, free_port
 from tests.support.worker import ROOT, environment
 
@@ -156,3 +158,10 @@ def stand_in(server: Server) -> Iterator[StandIn]:
     made = StandIn(server.url)
     yield made
     made.close()
+
+
+@pytest.fixture
+def doctor(smsq: Command, server: Server, sandbox: Sandbox) -> Doctor:
+    """The doctor, and a worker that was just heard of."""
+    beat(server)
+    return Doctor(smsq, sandbox)
