@@ -23,6 +23,14 @@ class Ended(Ignore):
         self.how = how
 
 
+class Crashed(Exception):  # noqa: N818 - monitors show the name
+    """A bug burst. It has the exception's name alone: the words may hold the number or the text.
+
+    Args:
+        name: The exception's class.
+    """
+
+
 class Request(CeleryRequest):
     """Celery's request, which tells monitors and signals of such a job as of a revoked task."""
 

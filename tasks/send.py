@@ -30,7 +30,7 @@ from tasks.decide import decide, hear
 from tasks.following import plan
 from tasks.guard import HELD_BACK, allows
 from tasks.hold import Hold
-from tasks.request import Ended
+from tasks.request import Crashed, Ended
 from tasks.runtime import Runtime, Stopped, runtime
 from tasks.slots import Place
 from tasks.tally import tally
@@ -53,11 +53,19 @@ def send(self: Task) -> dict[str, int]:
         Retry: It waits in the ledger's schedule, or for the gateway's answer to a question.
         Ended: It expired or was cancelled before it was called.
         Ignore: It isn't this worker's.
+        Crashed: A bug burst outside its attempt.
     """
     process = runtime()
     request = self.request
     lane = lane_of((request.delivery_info or {}).get("routing_key") or "") or "normal"
-    return _to_celery(process.thread.run(deliver(process, request.id, lane, request.get(MOMENT), loop.on_call())))
+    try:
+        settled = process.thread.run(deliver(process, request.id, lane, request.get(MOMENT), loop.on_call()))
+    except Ignore:
+        raise
+    except Exception as error:  # noqa: BLE001 - Celery would tell its log, its events and Flower the exception's words
+        # What the ledger knows holds; of what it doesn't, the gateway is asked when the job's lease is over.
+        raise Crashed(_log_crash(error, job_id=request.id)) from None
+    return _to_celery(settled)
 
 
 async def deliver(
@@ -149,9 +157,7 @@ async def _attempt(
     try:
         return await _call_or_wait(process, hold, one_call)
     except Exception as error:  # noqa: BLE001 - whatever it is, the job must not hang until its lease is over
-        # The exception's own words may hold the number or the text; its name and its frames don't.
-        name = type(error).__name__
-        log.error("job.crashed", error=name, frames=traceback.format_tb(error.__traceback__))  # noqa: TRY400
+        name = _log_crash(error)
         state = State.SENDING if called else State.FAILED
         return _settlement(hold, state, int(called), error=JobError(f"the worker failed: {name}")), None
 
@@ -199,6 +205,13 @@ def _stamped(hold: Hold, permit: Permit | None) -> Permit | None:
         hold.called_at = boot_time()
 
     return wait
+
+
+def _log_crash(error: Exception, **fields: str) -> str:
+    """Tells where an exception came from and returns its name: its own words may hold the number or the text."""
+    name = type(error).__name__
+    log.error("job.crashed", error=name, frames=traceback.format_tb(error.__traceback__), **fields)
+    return name
 
 
 def _settlement(

@@ -83,8 +83,8 @@ class Server:
         """Returns a client that decodes answers; close it, or use it as a context."""
         return redis.Redis(host="127.0.0.1", port=self.port, decode_responses=True, socket_timeout=10)
 
-    def contents(self) -> bytes:
-        """Returns every key and value it holds, one after the other."""
+    def contents(self, but: str = "smsq:no such key") -> bytes:
+        """Returns every key and value it holds, one after the other, but those whose keys begin so."""
         reads: dict[bytes, Callable[[redis.Redis, bytes], Any]] = {
             b"string": lambda client, key: client.get(key),
             b"list": lambda client, key: client.lrange(key, 0, -1),
@@ -94,7 +94,8 @@ class Server:
             b"none": lambda *_: None,  # it has gone since
         }
         with redis.Redis(host="127.0.0.1", port=self.port, socket_timeout=10) as client:
-            return b"\n".join(key + b" " + _flat(reads[client.type(key)](client, key)) for key in client.scan_iter())
+            shown = (key for key in client.scan_iter() if not key.startswith(but.encode()))
+            return b"\n".join(key + b" " + _flat(reads[client.type(key)](client, key)) for key in shown)
 
     def signal(self, number: int) -> None:
         """Sends a signal: SIGSTOP freezes it, SIGCONT thaws it, SIGKILL kills it."""
