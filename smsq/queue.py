@@ -9,11 +9,11 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal, Self, overload
 
-from smsq import keys, ledger, message
+from smsq import keys, ledger, message, tracing
 from smsq.async_connection import AsyncRunner
 from smsq.batch import Batch, read_batch
 from smsq.bulk import enqueue_chunks
@@ -218,14 +218,14 @@ class SmsQueue:
             return Candidate.of(sms, idempotency_key(sms) if idempotency_key else None, self.settings)
 
         def hand_over(candidates: Sequence[Candidate]) -> list[ledger.Accepted]:
-            with self._handing_over(candidates, options) as call:
+            with self._handing_over(candidates, options, together=True) as call:
                 return self._sync.run(call, _TIMEOUT)
 
-        return enqueue_chunks(messages, prepare, hand_over, stops=on_invalid == "raise")
+        return enqueue_chunks(messages, prepare, tracing.bound(hand_over), stops=on_invalid == "raise")
 
     @contextmanager
     def _handing_over(
-        self, candidates: Sequence[Candidate], options: ledger.Options
+        self, candidates: Sequence[Candidate], options: ledger.Options, *, together: bool = False
     ) -> Iterator[Call[list[ledger.Accepted]]]:
         """Makes the call, and remembers the keys that Redis may have got by it."""
         jobs = [self._keys.recall(each.new) for each in candidates]
@@ -233,7 +233,9 @@ class SmsQueue:
             jobs = sealed(jobs, cipher)
         at = boot_time()
         try:
-            yield ledger.enqueue(jobs, options, message.RULES_VERSION)
+            with tracing.sending(options.lane, jobs, together=together) as trace:
+                traced = replace(options, trace=trace) if trace else options
+                yield ledger.enqueue(jobs, traced, message.RULES_VERSION)
         except QueueUnavailable as error:
             if error.handed_over:
                 self._keys.note(jobs, at)

@@ -5,6 +5,7 @@ the two meet: one round at a time in a process, for all jobs that are due.
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -23,6 +24,7 @@ from tasks.following import plan
 from tasks.pace import Share
 from tasks.runtime import Runtime, Stopped
 from tasks.tally import tally
+from tasks.tracing import asked
 
 log: FilteringBoundLogger = structlog.get_logger()
 
@@ -64,7 +66,7 @@ class Asker:
             token: Theirs.
             epoch: The epoch in which they were given.
         """
-        process, cipher = self._process, self._process.settings.cipher
+        process, cipher, began = self._process, self._process.settings.cipher, time.time_ns()
         questions, told, recipients, plans = [], [], {}, {}
         for each in looked.questions:
             try:
@@ -94,10 +96,12 @@ class Asker:
         except Stopped:
             log.warning("ask.abandoned", reason="the worker stopped while Redis was away", count=len(told))
             return
-        attempts = {each.job_id: each.attempts for each in looked.questions}
+        put = {each.job_id: each for each in looked.questions}
         for each_told, word in zip(told, words, strict=True):
             tally.answers[each_told.word] += 1
-            _log(each_told, word, attempts[each_told.job_id])
+            question = put[each_told.job_id]
+            asked(question, each_told, word, began=began)
+            _log(each_told, word, question.attempts)
             self._tell(each_told, word)
 
     async def _hear(self, replies: Sequence[Reply]) -> None:

@@ -13,7 +13,7 @@ import structlog
 from structlog.typing import FilteringBoundLogger
 
 from config.settings import WorkerSettings
-from smsq import ledger
+from smsq import ledger, tracing
 from smsq.async_connection import AsyncRunner
 from smsq.errors import QueueUnavailable
 from smsq.gateway.client import Client
@@ -124,6 +124,7 @@ class Runtime:
                 worker=identity.name(),
                 tokens=settings.campaign_token,
                 called=settings.redirect_to or "",
+                traces=tracing.on(),
             )
             answers = await self._persist(lambda call=call: self.runner.run(call, _TRY))  # type: ignore[misc]
             if not any(begun.word == "epoch" for begun in answers):

@@ -34,6 +34,7 @@ from tasks.request import Crashed, Ended
 from tasks.runtime import Runtime, Stopped, runtime
 from tasks.slots import Place
 from tasks.tally import tally
+from tasks.tracing import Untraced, processing
 
 log: FilteringBoundLogger = structlog.get_logger()
 
@@ -100,34 +101,56 @@ async def deliver(
             if hold.begun.word != "begun":
                 _not_ours(hold)
             structlog.contextvars.bind_contextvars(job_id=job_id, attempt=hold.begun.attempts)
-            process.leases.add(hold)
-            if hold.begun.attempts == 1:
-                tally.waits[hold.begun.lane].add(hold.begun.waited / 1000)
-            try:
-                settlement, sms = await _attempt(process, hold, place, moment, on_call)
-            finally:
-                process.leases.let_go(hold)
+            with processing(hold, process.settings.api_url) as work:
+                return await _carry_out(process, hold, place, moment, on_call=on_call, work=work)
         finally:
             place.leave()
-        word = await process.settle(settlement)
-        if word == "owned":  # the gateway gave ids that another job has: whose they are, a person must find out
-            error = JobError("the gateway answered with another job's messageId")
-            settlement = replace(settlement, to=State.UNKNOWN, ids=None, recipient="", error=error)
-            word = await process.settle(settlement)
     except Stopped:
         log.error("job.abandoned", job_id=job_id, reason="the worker stopped while Redis was away")  # noqa: TRY400 - no traceback
         raise Ignore from None
+
+
+async def _carry_out(
+    process: Runtime,
+    hold: Hold,
+    place: Place,
+    moment: float | None,
+    *,
+    on_call: Callable[[], None] | None,
+    work: Untraced,
+) -> Settlement:
+    """Takes a job that has begun to its settle."""
+    process.leases.add(hold)
+    if hold.begun.attempts == 1:
+        tally.waits[hold.begun.lane].add(hold.begun.waited / 1000)
+    try:
+        settlement, sms = await _attempt(process, hold, place, moment, on_call=on_call, work=work)
+    finally:
+        process.leases.let_go(hold)
+        place.leave()
+    word = await process.settle(settlement)
+    if word == "owned":  # the gateway gave ids that another job has: whose they are, a person must find out
+        error = JobError("the gateway answered with another job's messageId")
+        settlement = replace(settlement, to=State.UNKNOWN, ids=None, recipient="", error=error)
+        word = await process.settle(settlement)
     if word != "settled":
         log.error("job.settled_by_another", word=word, wanted=str(settlement.to), ids=settlement.ids)
         raise Ignore
     if settlement.ids:
         tally.end_to_end[hold.begun.lane].add(hold.begun.waited / 1000 + boot_time() - hold.begun_at)
+    work.settled(settlement)
     _log_end(settlement, sms)
     return settlement
 
 
 async def _attempt(
-    process: Runtime, hold: Hold, place: Place, moment: float | None, on_call: Callable[[], None] | None
+    process: Runtime,
+    hold: Hold,
+    place: Place,
+    moment: float | None,
+    *,
+    on_call: Callable[[], None] | None,
+    work: Untraced,
 ) -> tuple[Settlement, Sms | None]:
     """Reads the message, calls the gateway unless it must wait, and decides. A bug of ours ends the job at once."""
     called = False
@@ -145,7 +168,8 @@ async def _attempt(
             if process.held_back(hold):
                 return NOT_CALLED  # it waits on its lane, with the others
             permit, moment = process.pace.permit(moment), None
-            outcome = await process.gateway.send_sms(form, start_by=hold.start_by, permit=_stamped(hold, permit))
+            sending = process.gateway.send_sms(form, start_by=hold.start_by, permit=_stamped(hold, permit))
+            outcome = await work.call(sending)
             tally.called(outcome.kind, boot_time() - (hold.called_at or 0))
             called = True  # what the client raises, it raises before the first byte
             await process.heed(hear(outcome, hold.called_at))

@@ -25,6 +25,7 @@ from smsq.errors import ConfigurationError
 from smsq.lanes import lane_of
 from tasks import identity
 from tasks.runtime import stop_calls
+from worker import telemetry
 from worker.announce import Announcer
 from worker.dispatcher import Dispatcher
 from worker.lifecycle import impatience, pulse, stopping
@@ -48,6 +49,7 @@ app.conf.update(options(settings))
 honour_pool_option()
 signals.celeryd_init.connect(refuse)
 signals.worker_shutting_down.connect(impatience.hear)
+telemetry.connect()
 
 
 @signals.setup_logging.connect

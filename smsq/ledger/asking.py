@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, cast, get_args
 
+from smsq.lanes import Lane
 from smsq.ledger.following import Following
 from smsq.ledger.holding import LOOK_AGAIN, Heard
 from smsq.scripts import Call, script, text
@@ -71,6 +72,7 @@ class Question(NamedTuple):
         called: The number that was called, where it isn't the message's own; '' for that.
         doubt: Whether the ledger may have forgotten a call, and so whom it was for.
         trace: The trace that it belongs to (`smsq.tracing`), '' for none.
+        lane: Its lane.
     """
 
     job_id: str
@@ -81,6 +83,7 @@ class Question(NamedTuple):
     called: str = ""
     doubt: bool = False
     trace: str = ""
+    lane: Lane = "normal"
 
 
 class Looked(NamedTuple):
@@ -114,9 +117,19 @@ def take_due(look: Look, policy: Policy) -> Call[Looked]:
             canary,
             [
                 Question(
-                    text(job_id), message, int(first), int(attempts), counts == 1, text(called), doubt == 1, text(trace)
+                    text(job_id),
+                    message,
+                    int(first),
+                    int(attempts),
+                    counts == 1,
+                    text(called),
+                    doubt == 1,
+                    text(trace),
+                    cast("Lane", text(lane)),
                 )
-                for job_id, message, first, attempts, counts, called, doubt, trace in zip(*[asked] * 8, strict=True)
+                for job_id, message, first, attempts, counts, called, doubt, trace, lane in zip(
+                    *[asked] * 9, strict=True
+                )
             ],
             {text(gate): text(reason) for gate, reason in zip(held, held, strict=True)},
             int(answer[6]),
