@@ -1,11 +1,15 @@
-"""The diagrams of the pages, drawn from the code: `python -m docs.diagrams` writes them into the pages.
+"""The diagrams of the pages, drawn from the code: `python -m docs.diagrams`, which needs Graphviz's `dot`.
 
-A page marks the place with ``<!-- diagram: NAME -->`` and ``<!-- end of diagram -->``. What the code doesn't know, what
-an arrow means to a reader, is here; a state or a script without its words, or words for one that is gone, is an error.
+They are pictures in `docs/images`, each with the source it was drawn from, so that only who changes one needs `dot`. A
+page marks the place of a table with ``<!-- table: NAME -->`` and ``<!-- end of table -->``. What the code doesn't know,
+what an arrow means to a reader, is here; a state or a script without its words, or words for one that is gone, is an
+error.
 """
 
 import ast
+import html
 import re
+import subprocess
 import sys
 from functools import cache
 from pathlib import Path
@@ -15,7 +19,13 @@ from smsq.states import TRANSITIONS, State
 
 ROOT: Final = Path(__file__).parents[1]
 PAGES: Final = ROOT / "docs"
-_PLACE: Final = re.compile(r"(<!-- diagram: (\w+) -->\n).*?(<!-- end of diagram -->)", re.DOTALL)
+IMAGES: Final = PAGES / "images"
+_PLACE: Final = re.compile(r"(<!-- table: steps -->\n).*?(<!-- end of table -->)", re.DOTALL)
+_SOURCE: Final = re.compile(r"<metadata>\n(.*?)\n</metadata>", re.DOTALL)
+_STYLE: Final = """    bgcolor=white
+    fontname="Helvetica,Arial,sans-serif"
+    node [fontname="Helvetica,Arial,sans-serif" fontsize=12 shape=box style="rounded,filled" fillcolor="#eef3fb"]
+    edge [fontname="Helvetica,Arial,sans-serif" fontsize=10 color="#555566"]"""
 
 S = State
 #: The states in which nobody has begun: what may follow each of them is drawn from `queued` alone.
@@ -72,10 +82,17 @@ def states() -> str:
     told = _WHY.keys() | {(old, new) for old in _WAITING for new in _FROM_WAITING}
     if wrong := ((known - late) ^ (told - late)) | (told - known):
         raise ValueError(f"the words here and TRANSITIONS differ: {sorted(wrong)}")
-    lines = ["stateDiagram-v2", "    [*] --> queued: enqueue", "    [*] --> scheduled: send_at"]
-    lines += [f"    queued --> {new}: {why}" for new, why in _FROM_WAITING.items()]
-    lines += [f"    {old} --> {new}: {why}" for (old, new), why in _WHY.items()]
-    return "\n".join(lines)
+    lines = ["digraph states {", _STYLE, '    begin [label="" shape=circle width=0.15 fillcolor=black]']
+    lines += [f"    {state} [penwidth={2 if state.final else 1}]" for state in State]
+    lines += [_arrow("begin", S.QUEUED, "enqueue"), _arrow("begin", S.SCHEDULED, "send_at")]
+    lines += [_arrow(S.QUEUED, new, why) for new, why in _FROM_WAITING.items()]
+    lines += [_arrow(old, new, why) for (old, new), why in _WHY.items()]
+    return "\n".join([*lines, "}"])
+
+
+def _arrow(old: str, new: str, label: str) -> str:
+    """One line of a source."""
+    return f'    {old} -> {new} [label="{label}"]'
 
 
 def house() -> str:
@@ -84,22 +101,23 @@ def house() -> str:
     Raises:
         ValueError: Nobody calls a script of the way any more.
     """
-    lines = ["flowchart LR"]
     callers = {name: _callers(name) for name in _STEPS}
     if unused := [name for name, modules in callers.items() if not modules]:
         raise ValueError(f"nobody calls {unused}")
+    lines = ["digraph house {", _STYLE, "    rankdir=LR"]
     for package, title in _PACKAGES.items():
         mine = sorted({module for modules in callers.values() for module in modules if module.startswith(package)})
-        lines += [f'    subgraph {package}_side["{title}"]']
-        lines += [f'        {module.replace(".", "_")}["{module}"]' for module in mine]
-        lines += ["    end"]
-    lines += ['    subgraph redis["Redis: the ledger"]']
-    lines += [f'        {name}{{{{"{name}.lua"}}}}' for name in _STEPS]
-    lines += ["    end", '    gateway(["the gateway"])']
+        lines += [_frame(package, title, [f'"{module}"' for module in mine])]
+    lines += [_frame("redis", "Redis: the ledger", [f'{name} [label="{name}.lua"]' for name in _STEPS])]
+    lines += ['    gateway [label="the gateway" shape=ellipse]']
     for number, (name, modules) in enumerate(callers.items(), start=1):
-        lines += [f'    {module.replace(".", "_")} -->|"step {number}"| {name}' for module in modules]
-    lines += ['    tasks_runtime -->|"calls, asks"| gateway']
-    return "\n".join(lines)
+        lines += [_arrow(f'"{module}"', name, str(number)) for module in modules]
+    return "\n".join([*lines, _arrow('"tasks.runtime"', "gateway", "calls, asks"), "}"])
+
+
+def _frame(name: str, title: str, content: list[str]) -> str:
+    """A box with a title around what stands in it."""
+    return f'    subgraph cluster_{name} {{ label="{title}" {"; ".join(content)} }}'
 
 
 def steps() -> str:
@@ -141,18 +159,39 @@ def _callers(script: str) -> list[str]:
 
 
 def drawn(page: str) -> str:
-    """Returns a page with its diagrams drawn anew."""
+    """Returns a page with its table made anew."""
+    return _PLACE.sub(lambda place: f"{place[1]}{steps()}\n{place[2]}", page)
 
-    def draw(place: re.Match[str]) -> str:
-        made = {"states": states, "house": house, "steps": steps}[place[2]]()
-        body = made if made.startswith("|") else f"```mermaid\n{made}\n```"
-        return f"{place[1]}{body}\n{place[3]}"
 
-    return _PLACE.sub(draw, page)
+#: What each picture in `docs/images` is drawn from.
+PICTURES: Final = {"states": states, "house": house}
+
+
+def source_of(picture: str) -> str:
+    """Returns what an SVG of ours was drawn from, or '' for another.
+
+    Args:
+        picture: The file's text.
+    """
+    found = _SOURCE.search(picture)
+    return html.unescape(found[1]) if found else ""
+
+
+def picture_of(source: str) -> str:
+    """Has `dot` draw a source.
+
+    Returns:
+        The SVG, with its source in it.
+    """
+    ran = subprocess.run(["dot", "-Tsvg"], input=source, capture_output=True, text=True, check=True)
+    start, end, rest = ran.stdout[ran.stdout.index("<svg") :].partition(">")
+    return f"{start}{end}\n<metadata>\n{html.escape(source, quote=False)}\n</metadata>{rest}"
 
 
 def main() -> int:
-    """Writes the diagrams into the pages that have a place for them."""
+    """Draws the pictures, and writes the table into its page."""
+    for name, source in PICTURES.items():
+        (IMAGES / f"{name}.svg").write_text(picture_of(source()), encoding="utf-8")
     for page in sorted(PAGES.rglob("*.md")):
         old = page.read_text(encoding="utf-8")
         if (new := drawn(old)) != old:

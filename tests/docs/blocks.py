@@ -81,7 +81,7 @@ def read(block: Block) -> None:
             configparser.ConfigParser(strict=False, interpolation=None).read_string(block.text)
         case "acl":
             assert all(line.startswith("user ") for line in block.text.splitlines()), block.place
-        case "mermaid" | "text" | "promql":
+        case "text" | "promql":
             assert block.text.strip(), block.place
         case other:
             raise AssertionError(f"{block.place}: a block in {other!r}, which nobody reads; add it to tests/docs")

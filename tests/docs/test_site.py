@@ -14,7 +14,10 @@ from tests.support.sandbox import ROOT
 
 
 def test_the_site_is_made_without_a_warning(tmp_path: Path) -> None:
-    """As `make docs` makes it; each page is in it, each command in the reference, and each public name."""
+    """As `make docs` makes it; each page is in it, each command in the reference, and each public name.
+
+    Who reads it is known to nobody else: no script, style or picture is another site's.
+    """
     made = subprocess.run(
         [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-b", "html", str(DOCS), str(tmp_path)],
         capture_output=True,
@@ -23,7 +26,11 @@ def test_the_site_is_made_without_a_warning(tmp_path: Path) -> None:
     )
     assert (made.returncode, made.stderr) == (0, "")
     for page in pages():
-        assert (tmp_path / page).with_suffix(".html").is_file()
+        page_made = (tmp_path / page).with_suffix(".html").read_text(encoding="utf-8")
+        assert (
+            re.findall(r"""<(?:script|img|link)\b[^>]*(?:src|href)=["'](?:https?:)?//|from ["']https?:""", page_made)
+            == []
+        )
     listed = (tmp_path / "reference" / "commands.html").read_text(encoding="utf-8")
     assert {f"smsq-{name}" for name in commands() if name} <= set(re.findall(r'id="(smsq-\w+)"', listed))
     python = (tmp_path / "reference" / "python.html").read_text(encoding="utf-8")

@@ -1,12 +1,13 @@
 """The README says what the code does."""
 
 import re
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from config.settings import WorkerSettings
-from smsq import Job, SmsQueue, State
+from smsq import Job, Sms, SmsQueue, State
 from smsq.celery_backend import _CELERY_STATES
 from smsq.settings import variable
 from tests.support.sandbox import ROOT
@@ -46,11 +47,10 @@ def test_states_table_is_the_states() -> None:
 
 
 def test_example_runs(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The ten lines of use run as they stand: accepted, a bad number, Redis away."""
+    """What is shown of Python runs as it stands: accepted, a bad number, batches, Redis away."""
     monkeypatch.setenv("SMSQ_REDIS_URL", server.url)
-    block = re.search(r"```python\n(.*?)```", README, re.DOTALL)
-    assert block
-    code = block[1].replace("redis://127.0.0.1:6379/0", server.url).replace("queue.lookup(job_id)", "")
+    use, more = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    code = use.replace("redis://127.0.0.1:6379/0", server.url).replace("queue.lookup(job_id)", "")
     names: dict[str, Any] = {}
     exec(compile(code, "README", "exec"), names)  # noqa: S102 - our own README
 
@@ -67,6 +67,10 @@ def test_example_runs(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     answer, status = names["send_code"](Request)
     assert status == 422
     assert set(answer["errors"]) == {"recipient"}
+    names |= {"sms": Sms(recipient="77010000001", text="Hello"), "moment": datetime.now(UTC) + timedelta(hours=1)}
+    names["messages"] = [names["sms"]]
+    exec(compile(more, "README", "exec"), names)  # noqa: S102 - our own README
+    assert names["queue"].batch("autumn").counts["cancelled"] == 1
     names["queue"] = SmsQueue("redis://127.0.0.1:1/0")
     Request.form = {"phone": "+77010000001"}
     assert names["send_code"](Request)[1] == 503
