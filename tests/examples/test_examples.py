@@ -1,11 +1,12 @@
 """Each example over HTTP: accepted, looked up, refused by the field's name, 503 when Redis is away."""
 
 import json
+import shutil
 import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -31,14 +32,17 @@ class Site:
         name: Which of `APPS`.
         redis_url: Its `SMSQ_REDIS_URL`.
         log: The file that its output goes to.
+        database: The file with its tables, for those that have any.
     """
 
-    def __init__(self, name: str, redis_url: str, log: Path) -> None:
+    def __init__(self, name: str, redis_url: str, log: Path, database: Path) -> None:
         port = free_port()
         program, *arguments = APPS[name]
-        env = environment(redis_url, "http://127.0.0.1:9", EXAMPLE_SECRET="one for all processes")
+        secret = "one for all processes"
+        env = environment(redis_url, "http://127.0.0.1:9", EXAMPLE_SECRET=secret, EXAMPLE_DATABASE=str(database))
         self.url = f"http://127.0.0.1:{port}"
         self.log = log
+        self.database = database
         with log.open("wb") as out:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", program, *arguments, str(port) if program == "uvicorn" else f"127.0.0.1:{port}"],
@@ -78,6 +82,21 @@ class Site:
         self.process.wait(20)
 
 
+def _manage(command: str, env: dict[str, str]) -> str:
+    """Runs a management command of the Django example, and returns what it printed."""
+    settings = "examples.django_app.settings"
+    ran = subprocess.run(
+        [sys.executable, "-m", "django", command, "--settings", settings],
+        cwd=ROOT,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout
+
+
 @pytest.fixture(scope="module")
 def sites(
     shared_server: Server, shared_sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory
@@ -88,12 +107,17 @@ def sites(
     folder = tmp_path_factory.mktemp("examples")
     worker = Worker(folder / "worker.log", environment(shared_server.url, shared_sandbox.url))
     away = f"redis://127.0.0.1:{free_port()}/0"
-    made = {name: Site(name, shared_server.url, folder / f"{name}.log") for name in APPS}
-    made |= {f"{name} without Redis": Site(name, away, folder / f"{name}-away.log") for name in APPS}
+    database, other = folder / "django.sqlite3", folder / "django-away.sqlite3"
+    _manage("migrate", environment(shared_server.url, "http://127.0.0.1:9", EXAMPLE_DATABASE=str(database)))
+    shutil.copy(database, other)
+    made = {name: Site(name, shared_server.url, folder / f"{name}.log", database) for name in APPS}
+    made |= {f"{name} without Redis": Site(name, away, folder / f"{name}-away.log", other) for name in APPS}
     worker.wait_ready()
     for each in made.values():
         wait_until(each.answers, what="the example answers")
     yield made
+    for each in made.values():
+        each.process.terminate()  # all side by side
     for each in made.values():
         each.stop()
     worker.kill()
@@ -163,3 +187,28 @@ def test_fastapi_needs_no_thread_pool(sites: dict[str, Site]) -> None:
     answer = site.call("POST", "/codes", {"phone": "+77010000001"}, key="threads")[1]
     assert site.call("GET", f"/codes/{answer['job']}")[0] == 200
     assert len([*Path(f"/proc/{site.process.pid}/task").iterdir()]) == 1
+
+
+def test_an_order_promises_its_sms(sites: dict[str, Site], shared_server: Server, shared_sandbox: Sandbox) -> None:
+    """Twenty times at once is one order with one SMS; one that was placed while Redis was away is sent by the relay."""
+    phone, later = ordinary(7_300_000), ordinary(7_300_001)
+    with ThreadPoolExecutor(20) as people:
+        clicks = [people.submit(sites["django"].call, "POST", "/orders", {"phone": phone}, "20") for _ in range(20)]
+        answers = [click.result() for click in clicks]
+    assert {status for status, _ in answers} == {202}
+    assert len({answer["order"] for _, answer in answers}) == 1
+    away = sites["django without Redis"]
+    assert away.call("POST", "/orders", {"phone": later}, key="21")[0] == 202
+    env = environment(shared_server.url, "http://127.0.0.1:9", EXAMPLE_DATABASE=str(away.database))
+    assert _manage("smsq_relay", env) == "relayed 1\n"
+
+    def called() -> list[str]:
+        return sorted(each for each in map(_recipient, shared_sandbox.messages()) if each in {phone, later})
+
+    wait_until(lambda: set(called()) == {phone, later}, what="both are sent")
+    assert called() == [phone, later]
+
+
+def _recipient(message: Mapping[str, object]) -> str:
+    """Whom a message of the sandbox went to."""
+    return str(message["recipient"])
