@@ -7,7 +7,8 @@ line of that job.
 import base64
 import logging
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from json import dumps
 from typing import Any, Final
 from urllib.parse import quote, quote_plus
@@ -17,6 +18,8 @@ from pydantic_core import to_json
 from structlog.processors import ExceptionRenderer
 from structlog.tracebacks import ExceptionDictTransformer
 from structlog.typing import EventDict, Processor, WrappedLogger
+
+Report = Callable[[str, Mapping[str, Any]], None]
 
 _SHOWN = "[secret]"
 #: Shorter "secrets" would mask half the log; no key or password worth its name is that short.
@@ -84,7 +87,16 @@ def _render_json(_: WrappedLogger, __: str, event: EventDict) -> str:
     return to_json(event, fallback=repr).decode()
 
 
-def set_up(*, level: str, celery_level: int, json: bool, secrets: Iterable[str]) -> None:
+def _reporting(report: Report) -> Processor:
+    def tell(_: WrappedLogger, level: str, event: EventDict) -> EventDict:
+        with suppress(Exception):  # whoever hears of failures must not make one
+            report(level, event)
+        return event
+
+    return tell
+
+
+def set_up(*, level: str, celery_level: int, json: bool, secrets: Iterable[str], report: Report | None = None) -> None:
     """Sets up structlog for our lines and the standard library's logging for everybody else's, with one look.
 
     Our own lines don't pass through `logging`: one line a job is a tenth of what a job costs there.
@@ -94,6 +106,7 @@ def set_up(*, level: str, celery_level: int, json: bool, secrets: Iterable[str])
         celery_level: The least level of everybody else's.
         json: JSON lines, or a readable console.
         secrets: What must never appear.
+        report: Told of each of our own lines, before it is written: its level, and its fields.
     """
     render = [_FRAMES, _render_json] if json else [_console()]
     redact = Redactor(secrets)
@@ -110,7 +123,7 @@ def set_up(*, level: str, celery_level: int, json: bool, secrets: Iterable[str])
     root.setLevel(celery_level)
     logging.captureWarnings(capture=True)
     structlog.configure(
-        processors=[*_shared(), *render, redact_line],
+        processors=[*_shared(), *([_reporting(report)] if report else []), *render, redact_line],
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         wrapper_class=structlog.make_filtering_bound_logger(level),
         cache_logger_on_first_use=True,

@@ -123,6 +123,11 @@ class WorkerSettings(Settings):
     metrics_port: int | None = Field(
         default=None, ge=1, le=65_535, description="Their port, one for each worker of a machine; none: no such pages"
     )
+    sentry_dsn: SecretStr | None = Field(
+        default=None,
+        validation_alias="SENTRY_DSN",
+        description="Where failures are reported to, a DSN of Sentry's; needs `smsq[sentry]`. Without it, nowhere",
+    )
     allow_eviction: bool = Field(
         default=False, description="Start although Redis may evict keys when its memory is full, and so lose jobs"
     )
@@ -134,6 +139,21 @@ class WorkerSettings(Settings):
         if any(char.isspace() or not char.isprintable() for char in stripped):
             raise ValueError("has white space or control characters in it")
         return SecretStr(stripped)
+
+    @field_validator("sentry_dsn")
+    @classmethod
+    def _is_a_dsn(cls, dsn: SecretStr | None) -> SecretStr | None:
+        if dsn is None or not dsn.get_secret_value().strip():
+            return None
+        try:
+            from sentry_sdk.utils import Dsn
+        except ImportError:
+            raise ValueError("needs the library sentry-sdk: pip install 'smsq[sentry]'") from None
+        try:
+            Dsn(dsn.get_secret_value())
+        except ValueError:  # of which the library's own is one
+            raise ValueError("must be a DSN of Sentry's, such as https://KEY@sentry.example/1") from None
+        return dsn
 
     @field_validator("rate_limit")
     @classmethod

@@ -17,6 +17,7 @@ from smsq.errors import InvalidSms
 from smsq.gateway.questions import Canary, Question, Reply, ask
 from smsq.ledger import Looked, Told
 from smsq.ledger.asking import AnswerWord
+from smsq.ledger.asking import Question as Asked
 from smsq.message import campaign_token, load
 from smsq.privacy import mask_recipient
 from tasks import decide, identity
@@ -101,7 +102,7 @@ class Asker:
             tally.answers[each_told.word] += 1
             question = put[each_told.job_id]
             asked(question, each_told, word, began=began)
-            _log(each_told, word, question.attempts)
+            _log(each_told, word, question)
             self._tell(each_told, word)
 
     async def _hear(self, replies: Sequence[Reply]) -> None:
@@ -126,9 +127,9 @@ class Asker:
         )
 
 
-def _log(told: Told, word: AnswerWord, attempt: int) -> None:
+def _log(told: Told, word: AnswerWord, question: Asked) -> None:
     """One line for each job's end or way back, as after a call."""
-    fields: dict[str, Any] = {"job_id": told.job_id, "attempt": attempt, "answer": told.word}
+    fields: dict[str, Any] = {"job_id": told.job_id, "attempt": question.attempts, "answer": told.word}
     if told.recipient:
         fields["recipient"] = mask_recipient(told.recipient)
     if told.reason:
@@ -137,9 +138,11 @@ def _log(told: Told, word: AnswerWord, attempt: int) -> None:
         case "sent":
             fields["message_id"], fields["campaign_id"], fields["status"] = told.ids[0]
             log.info("job.sent", **fields)
-        case "again" | "expired" | "cancelled" | "failed":
+        case "again" | "expired" | "cancelled":
             log.info("job.surely_absent", becomes="queued" if word == "again" else word, **fields)
         case "unknown":
-            log.warning("job.unknown", **{"reason": "the gateway could not say", **fields})
+            log.warning("job.unknown", lane=question.lane, **{"reason": "the gateway could not say", **fields})
+        case "failed":
+            log.warning("job.failed", lane=question.lane, **{"reason": "surely not sent, and given up", **fields})
         case _:
             log.debug("job.asked", becomes=word, **fields)

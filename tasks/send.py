@@ -139,7 +139,7 @@ async def _carry_out(
     if settlement.ids:
         tally.end_to_end[hold.begun.lane].add(hold.begun.waited / 1000 + boot_time() - hold.begun_at)
     work.settled(settlement)
-    _log_end(settlement, sms)
+    _log_end(settlement, sms, hold.begun.lane)
     return settlement
 
 
@@ -263,7 +263,7 @@ def _not_ours(hold: Hold) -> NoReturn:
     raise Ignore
 
 
-def _log_end(settlement: Settlement, sms: Sms | None) -> None:
+def _log_end(settlement: Settlement, sms: Sms | None, lane: Lane) -> None:
     """One line for each job's end, or for the reason why it waits."""
     fields: dict[str, Any] = {}
     if sms:
@@ -278,7 +278,9 @@ def _log_end(settlement: Settlement, sms: Sms | None) -> None:
     if settlement.to in (State.SENT, State.QUEUED, State.SCHEDULED):
         log.info(event, **fields)
     else:
-        log.warning(event, **fields)
+        if settlement.error and settlement.error.code is not None:
+            fields["code"] = settlement.error.code
+        log.warning(event, lane=lane, **fields)
 
 
 def _to_celery(settled: Settlement) -> dict[str, int]:

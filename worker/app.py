@@ -25,7 +25,7 @@ from smsq.errors import ConfigurationError
 from smsq.lanes import lane_of
 from tasks import identity
 from tasks.runtime import stop_calls
-from worker import telemetry
+from worker import sentry, telemetry
 from worker.announce import Announcer
 from worker.dispatcher import Dispatcher
 from worker.lifecycle import impatience, pulse, stopping
@@ -50,6 +50,8 @@ honour_pool_option()
 signals.celeryd_init.connect(refuse)
 signals.worker_shutting_down.connect(impatience.hear)
 telemetry.connect()
+if settings.sentry_dsn:
+    sentry.connect(settings.sentry_dsn.get_secret_value())
 
 
 @signals.setup_logging.connect
@@ -61,6 +63,7 @@ def _set_up_logging(loglevel: int | str | None = None, **_: Any) -> None:  # noq
         celery_level=level if isinstance(level, int) else logging.WARNING,
         json=logs.wants_json(settings.log_format),
         secrets=[each for each in (settings.api_key.get_secret_value(), settings.address.password) if each],
+        report=sentry.report if settings.sentry_dsn else None,
     )
 
 

@@ -144,7 +144,7 @@ class TaskPool(BasePool):
         try:
             result = awaited.result()
         except BaseException as error:  # noqa: BLE001
-            self._advance(job, job.body.throw, error)
+            self._advance(job, job.body.throw, type(error), error, error.__traceback__)  # else where it was is lost
         else:
             self._advance(job, job.body.switch, result)
 
