@@ -5,7 +5,6 @@ the two meet: one round at a time in a process, for all jobs that are due.
 """
 
 import asyncio
-import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -20,6 +19,7 @@ from smsq.ledger.asking import AnswerWord
 from smsq.ledger.asking import Question as Asked
 from smsq.message import campaign_token, load
 from smsq.privacy import mask_recipient
+from smsq.tracing import wall_clock
 from tasks import decide, identity
 from tasks.following import plan
 from tasks.pace import Share
@@ -67,7 +67,7 @@ class Asker:
             token: Theirs.
             epoch: The epoch in which they were given.
         """
-        process, cipher, began = self._process, self._process.settings.cipher, time.time_ns()
+        process, cipher, began = self._process, self._process.settings.cipher, wall_clock()
         questions, told, recipients, plans = [], [], {}, {}
         for each in looked.questions:
             try:

@@ -4,7 +4,6 @@ A job is traced if its `enqueue` was (`smsq.tracing`); for any other nothing is 
 those of OpenTelemetry's conventions for messaging and for HTTP; ``smsq.…`` are our own.
 """
 
-import time
 from collections.abc import Awaitable
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
@@ -16,7 +15,7 @@ from smsq.ledger import Question, Settlement, Told
 from smsq.ledger.asking import AnswerWord
 from smsq.scripts import boot_time
 from smsq.states import State
-from smsq.tracing import Place, describe, end, enter, fail, harmless, leave, place_of, tracer
+from smsq.tracing import Place, describe, end, enter, fail, harmless, leave, place_of, tracer, wall_clock
 from tasks.hold import Hold
 
 if TYPE_CHECKING:
@@ -90,7 +89,7 @@ class Work(Untraced):
             links=self._place.links,
             kind=SpanKind.CONSUMER,
             attributes=describe("process", lane, hold.job_id) | {"smsq.attempt": self._attempt},
-            start_time=time.time_ns() - int((boot_time() - hold.begun_at) * 1e9),
+            start_time=wall_clock() - int((boot_time() - hold.begun_at) * 1e9),
         )
 
     async def call(self, sending: Awaitable[Outcome]) -> Outcome:

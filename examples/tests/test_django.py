@@ -1,7 +1,5 @@
 """Django's own test client, and what would have been sent."""
 
-import os
-
 import django
 import pytest
 from django.core.management import call_command
@@ -11,11 +9,12 @@ from django.test import Client
 from smsq.testing import Outbox
 
 # pytest-django does all this, if it is installed.
-os.environ["EXAMPLE_DATABASE"] = ":memory:"
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "examples.django_app.settings")
-django.setup()
+with pytest.MonkeyPatch.context() as environment:
+    environment.setenv("EXAMPLE_DATABASE", ":memory:")
+    environment.setenv("DJANGO_SETTINGS_MODULE", "examples.django_app.settings")
+    django.setup()
 
-from examples.django_app.models import Order  # noqa: E402 - Django is set up
+from examples.django_app.models import Order
 
 
 @pytest.fixture(scope="module")

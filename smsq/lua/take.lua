@@ -134,9 +134,11 @@ local got = {}
 for turn = 1, 2 do
   for l = 8, #ARGV do
     local lane, before = ARGV[l], taken
-    if turn == 1 then reserved = reserved - owed[lane] end
-    if open[lane] then take_from(lane, want - reserved) end
-    got[lane] = (got[lane] or 0) + taken - before
+    local others = turn == 1 and reserved - owed[lane] or 0
+    if open[lane] then take_from(lane, want - others) end
+    local took = taken - before
+    if turn == 1 then reserved = reserved - math.min(owed[lane], took) end   -- the rest is a higher lane's, in turn 2
+    got[lane] = (got[lane] or 0) + took
   end
 end
 local above = 0

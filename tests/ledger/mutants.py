@@ -352,7 +352,7 @@ _LATE = "a_batch_whose_first_jobs_expired_gives_its_share_and_no_more"
 
 TURNS = [
     _turns("a lane that is passed by is owed", "reserved = reserved + owed[lane]", "owed[lane] = 0", _ELEVENTH),
-    _turns("higher lanes leave it that", "take_from(lane, want - reserved)", "take_from(lane, want)", _ELEVENTH),
+    _turns("higher lanes leave it that", "take_from(lane, want - others)", "take_from(lane, want)", _ELEVENTH),
     _turns("what it was given is paid", "above - PASSED * got[lane]) or 0", "above) or 0", _ELEVENTH),
     _turns("it is owed half at most", "math.ceil(want / 2))", "want)", _HALF),
     _turns("what it doesn't use is theirs", "for turn = 1, 2 do", "for turn = 1, 1 do", _HALF),

@@ -141,7 +141,7 @@ def test_a_job_that_is_put_off_for_a_day_is_given_up(
     number = sandbox.recipient("code-30")
     job_id = send(queue, number)
     put_off(queue, job_id)
-    client.hset(f"smsq:job:{job_id}", "at", int((time.time() - 86_400) * 1000))
+    client.hset(f"smsq:job:{job_id}", "put_off", int((time.time() - 86_400) * 1000))
     make_due(client, job_id)
     job = end_of(queue, job_id)
     assert job.state is State.FAILED
