@@ -52,6 +52,6 @@ _wrap(tasks.send, "api_form", "form", _of)
 _wrap(smsq.gateway.client.Client, "send_sms", "client", lambda _, form: _of(form))
 _wrap(tasks.send, "decide", "decide", lambda _, sms, *__: _of(sms))
 _wrap(tasks.runtime.Runtime, "settle", "settle", lambda _, settled: _jobs.get(settled.job_id, ""))
-_wrap(tasks.send, "_log_end", "log", lambda _, sms: _of(sms) if sms else "")
+_wrap(tasks.send, "_log_end", "log", lambda _, sms, *__: _of(sms) if sms else "")
 for _name in ("asyncio", "aiohttp", "redis", "urllib3", "uvloop", "kombu", "celery", "structlog", "smsq", "worker"):
     logging.getLogger(_name).setLevel(logging.DEBUG)
