@@ -153,7 +153,7 @@ def _stored(payload: str) -> dict[str, Any]:
     """Reads a payload; empty if a foreign hand has damaged it."""
     try:
         stored = json.loads(payload)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return stored if isinstance(stored, dict) else {}
 

@@ -3,6 +3,8 @@
 import json
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from smsq import SmsQueue
 from tests.contrib.conftest import Run
 from tests.contrib.databases import Database
@@ -33,6 +35,42 @@ for line in sys.stdin:
         print(error, file=out)
     print(json.dumps([code, out.getvalue()]), flush=True)
 """
+_BY_HAND = """
+from django.core.management import call_command
+call_command("migrate", verbosity=0)
+from django.db import transaction
+from smsq import Sms
+from smsq.contrib.django.outbox import enqueue_on_commit
+transaction.set_autocommit(False)
+for end in (transaction.rollback, transaction.commit):
+    enqueue_on_commit(Sms(recipient="+77010000001", text="Hello"))
+    end()
+transaction.set_autocommit(True)
+call_command("smsq_relay")
+"""
+
+
+def test_a_transaction_by_hand_is_the_relays(run: Run) -> None:
+    """Django tells nobody of a commit without `atomic` and autocommit: no error, and the relay hands the row over."""
+    out, err = run("django", "shell", "-v", "0", "-c", _BY_HAND).communicate(timeout=60)
+    assert out == "relayed 1\n", err
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(
+    ("options", "code", "words"),
+    [
+        ([], 3, "CommandError: the database can't be used: no such table: smsq_outbox"),
+        (["--interval", "inf", "--forever"], 2, "--interval: must be a number of seconds"),
+        (["--interval", "0", "--forever"], 2, "--interval: must be a number of seconds"),
+        (["--database", "other"], 2, "--database: invalid choice: 'other'"),
+    ],
+)
+def test_the_relay_tells_mistakes_in_a_line(options: list[str], code: int, words: str, run: Run) -> None:
+    """A table that `migrate` hasn't made, and options that can't be meant, are no traceback."""
+    relay = run("django", "smsq_relay", *options)
+    _, err = relay.communicate(timeout=60)
+    assert (relay.returncode, words in err, "Traceback" in err) == (code, True, False), err
 
 
 def test_a_person_decides_about_refused_rows(run: Run, queue: SmsQueue, database: Database) -> None:

@@ -38,7 +38,8 @@ def enqueue_on_commit(sms: Sms, *, using: str | None = None, **options: Unpack[o
             ``send_at``, ``expires_in`` (seconds from now: time in the outbox counts), ``on_unknown``.
 
     Returns:
-        The row. Its ``job_id`` is set once the commit has handed it over; until then it is ''.
+        The row. Its ``job_id`` is set once the commit has handed it over; until then it is ''. With
+            ``set_autocommit(False)`` and no `atomic`, whose commits Django tells nobody, the relay hands it over.
 
     Raises:
         InvalidSms: The message, or an option, breaks a rule; nothing was written.
@@ -48,7 +49,9 @@ def enqueue_on_commit(sms: Sms, *, using: str | None = None, **options: Unpack[o
     row.payload = outbox.pack(get_queue(), str(row.id), sms, **options)
     row.save(using=database, force_insert=True)
     _thread.redis_is_away = False  # another transaction than the last that was committed here
-    transaction.on_commit(partial(_after_commit, row, database), using=database, robust=True)
+    connection = connections[database]
+    if connection.in_atomic_block or connection.get_autocommit():  # else Django hears of no commit
+        connection.on_commit(partial(_after_commit, row, database), robust=True)
     return row
 
 

@@ -6,6 +6,7 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db import connections
 
 from smsq.contrib.django.outbox import discard, refused, release
 
@@ -20,7 +21,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Adds the options."""
         parser.add_argument("ids", metavar="ID", nargs="*", type=uuid.UUID, help="only these rows")
-        parser.add_argument("--database", help="the database's alias")
+        parser.add_argument("--database", choices=tuple(connections), help="the database's alias")
         parser.add_argument("--all", action="store_true", help="decide about all of them")
         parser.add_argument("--json", action="store_true", help="print one line of JSON per row")
         decision = parser.add_mutually_exclusive_group()
