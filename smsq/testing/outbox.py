@@ -140,7 +140,7 @@ class Outbox(Sequence[OutboxMessage]):
     # -- what becomes of jobs
 
     def hold(self) -> None:
-        """From now on jobs stay `queued` until `deliver`: to test cancelling, waiting, expiring."""
+        """From now on each job stays `queued` until the next `deliver`: to test cancelling, waiting, expiring."""
         self._ledger.held = True
 
     def deliver(self) -> int:

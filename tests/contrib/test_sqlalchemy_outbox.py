@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
 from smsq import InvalidSms, QueueUnavailable, Sms, SmsQueue
@@ -265,6 +265,16 @@ def test_neither_errors_nor_the_log_of_sql_show_a_message(
     for shown in (caplog.text, str(caught.value), repr(caught.value)):
         assert "77010000001" not in shown
         assert "4711" not in shown
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_a_session_of_the_other_kind_is_told_so(queue: SmsQueue, database: Database) -> None:
+    """The error names the method that was meant."""
+    outbox = Outbox(sa.MetaData(), queue)
+    with pytest.raises(TypeError, match="aenqueue takes async ones"):
+        outbox.enqueue(AsyncSession(create_async_engine(database.async_url)), _SMS)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="enqueue takes the others"):
+        asyncio.run(outbox.aenqueue(Session(), _SMS))  # type: ignore[arg-type]
 
 
 def test_without_an_async_engine_greenlet_isnt_needed() -> None:

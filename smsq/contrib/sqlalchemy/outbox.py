@@ -95,8 +95,12 @@ class Outbox:
 
         Raises:
             InvalidSms: The message, or an option, breaks a rule; nothing was written.
+            TypeError: It isn't a session or a connection, or is an async one.
         """
-        return self._promise(session() if isinstance(session, scoped_session) else session, sms, options)
+        its: object = session() if isinstance(session, scoped_session) else session
+        if not isinstance(its, Session | sa.Connection):
+            raise TypeError("a Session or a Connection is needed; aenqueue takes async ones")
+        return self._promise(its, sms, options)
 
     async def aenqueue(
         self,
@@ -106,6 +110,8 @@ class Outbox:
     ) -> OutboxMessage:
         """Like `enqueue`, for async sessions: ``await session.commit()`` awaits the queue, and blocks no event loop."""
         its: AsyncSession | AsyncConnection = session() if callable(session) else session
+        if not hasattr(its, "run_sync"):
+            raise TypeError("an AsyncSession or an AsyncConnection is needed; enqueue takes the others")
         return await its.run_sync(self._promise, sms, options)
 
     def relay(self, bind: sa.Engine | sessionmaker[Any] | scoped_session[Any]) -> int:
