@@ -6,7 +6,7 @@ sets and their visibility timeout have no job left). Everything else, replies, b
 keeps kombu's own ways.
 
 Waiting is a BRPOP on the lanes' doorbells, beside kombu's own queues. A bell is a hint and no more: each time-out of
-the wait takes too, so a lost one costs a second at most.
+the wait takes too, so a lost one costs a second at most. A wait that doesn't listen to all lanes' bells is a short one.
 """
 
 import itertools
@@ -44,6 +44,8 @@ _PAUSE = 1.0
 #: The part of the window that must be free before a busy worker takes again: many ids a round trip, not one.
 _SHARE = 16
 _BELL = keys.bell("")
+#: Seconds of a wait that doesn't listen to all bells: a lane of which all was taken meanwhile is heard by the next.
+_HALF_DEAF = 0.1
 #: Seconds until the next take after one that mostly met jobs that had ended: Redis has time for others in between.
 _SOON = 0.01
 
@@ -63,7 +65,7 @@ class Channel(LaneQueues):
         super().__init__(*args, **kwargs)
         self._deliver_to: dict[Lane, Callable[[LaneMessage], None]] = {}
         self._tags = itertools.count(1)
-        self._left: Lane | None = None  # the highest lane on which the last take may have left ids
+        self._left: set[Lane] = set()  # lanes that may have ids whose bell isn't listened to: `refill` looks there
         self._not_before = 0.0
         self._held_back = False  # by a pause, a gate or the pace, not by Redis
         self._refusal, self._wait_from = "", 0.0
@@ -74,7 +76,7 @@ class Channel(LaneQueues):
         """Starts consuming a queue; of a lane at once, as ids may be waiting without a bell."""
         if lane := lane_of(queue):
             self._deliver_to[lane] = callback
-            self._left = LANES[0]
+            self._left.add(lane)
         return super().basic_consume(queue, no_ack, callback, consumer_tag, **kwargs)
 
     def _queue_bind(self, exchange: str, routing_key: str, pattern: str, queue: str) -> None:
@@ -92,16 +94,22 @@ class Channel(LaneQueues):
         lane = lane_of(self._tag_to_queue.get(consumer_tag, ""))
         if lane:
             self._deliver_to.pop(lane, None)
+            self._left.discard(lane)
         return super()._basic_cancel(consumer_tag)
 
     def refill(self) -> None:
-        """Takes again when the last take left ids behind and there is room for a good many."""
-        if not (self._left and self._deliver_to and (self._roomy() or self._roomy_for(self._left))):
+        """Takes again where ids may have been left behind and there is room for a good many."""
+        if not (wanted := self._wanted()):
             return
         if time.monotonic() >= self._not_before:
-            self._take(self._left)
+            self._take(wanted)
         elif self._held_back:
             pulse.beat()
+
+    def _wanted(self) -> Lane | None:
+        """Returns the highest lane that may have ids left and has room for a good many; another's may be full."""
+        lanes = [lane for lane in self._lanes() if lane in self._left]
+        return next((lane for lane in lanes if self._roomy() or self._roomy_for(lane)), None)
 
     def _roomy(self) -> bool:
         return bool(self.qos.room() * _SHARE >= self.qos.window)
@@ -114,15 +122,16 @@ class Channel(LaneQueues):
 
         A lane with ids left needs none: `refill` takes them. With little room only a job is worth a take of its own
         that will be called before those that wait here for a slot: of the highest lane, or of one with room of its own.
+        Another's bell isn't heard, also when room for it comes during this wait: `refill` looks there then.
         """
-        lanes = self._lanes()
-        if self._left:
-            lanes = [lane for lane in lanes if LANES.index(lane) < LANES.index(self._left)]
-        elif not self._roomy():
-            lanes = [lane for lane in lanes if lane == lanes[0] or self._roomy_for(lane)]
-        if self.qos.room() <= 0:
-            lanes = [lane for lane in lanes if self.qos.own_room(lane) > 0]
-        return [keys.bell(lane) for lane in lanes]
+        lanes, room = self._lanes(), self.qos.room()
+        heard = [lane for lane in lanes if lane not in self._left]
+        if not self._roomy():
+            heard = [lane for lane in heard if lane == lanes[0] or self._roomy_for(lane)]
+        if room <= 0:
+            heard = [lane for lane in heard if self.qos.own_room(lane) > 0]
+        self._left.update(lane for lane in lanes if lane not in heard)
+        return [keys.bell(lane) for lane in heard]
 
     def _lanes(self) -> list[Lane]:
         return [lane for lane in LANES if lane in self._deliver_to]
@@ -137,6 +146,8 @@ class Channel(LaneQueues):
         if room <= 0:
             lanes = [lane for lane in lanes if wanted in (None, lane) and self.qos.own_room(lane) > 0][:1]
             room = self.qos.own_room(lanes[0]) if lanes else 0
+        if not lanes and wanted:
+            self._left.add(wanted)  # its bell was heard, and rings no more
         if not lanes or stopping.is_set():
             return
         settings = self._settings
@@ -154,7 +165,7 @@ class Channel(LaneQueues):
         except QueueUnavailable as error:
             if not self._not_before or self._held_back:
                 log.warning("take.unavailable", reason=str(error))
-            self._left, self._held_back = lanes[0], False
+            self._left, self._held_back = set(self._lanes()), False
             self._not_before = time.monotonic() + _PAUSE
             return
         pulse.beat()
@@ -175,18 +186,15 @@ class Channel(LaneQueues):
             self._deliver_to[lane](message)
 
     def _note_left(self, lanes: list[Lane], left: Lane | None) -> None:
-        """Notes on which lane ids are left, after a take from some lanes; of the others nothing new is known."""
-        others = [lane for lane in self._lanes() if lane not in lanes]
-        if others and self._left and left is None:
-            left = self._left if self._left in others else others[-1]
-        elif others and self._left and left:
-            left = min(left, self._left, key=LANES.index)
-        self._left = left
+        """Notes on which lanes ids may be left, after a take from some lanes; of the others nothing new is known."""
+        self._left.difference_update(lanes)
+        if left:
+            self._left.update(lanes[lanes.index(left) :])
 
     def _hold_back(self, seconds: float) -> None:
         """Takes nothing, and listens to no bell, until something may pass; a gate may open earlier than it said."""
         seconds = min(seconds, _PAUSE)
-        self._left, self._held_back = LANES[0], True
+        self._left, self._held_back = set(self._lanes()), True
         self._not_before = time.monotonic() + seconds
         if hub := get_event_loop():
             hub.call_later(seconds, self.refill)
@@ -210,6 +218,8 @@ class Channel(LaneQueues):
             return
         self._in_poll = self.client.connection
         self._brpop_sent_at = time.monotonic()
+        if not self._held_back and len(bells) < len(self._deliver_to):
+            timeout = _HALF_DEAF
         self.client.connection.send_command("BRPOP", *bells, *own, timeout or self.brpop_timeout)
 
     def _brpop_read(self, **options: Any) -> bool:  # noqa: ANN401

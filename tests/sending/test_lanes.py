@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from smsq import Sms, SmsQueue, keys
-from smsq.lanes import Lane
+from smsq.lanes import LANES, Lane
 from smsq.states import State
 from tests.sending.conftest import StartWorker
 from tests.support.jobs import at_rest, end_of, in_state
@@ -85,6 +85,35 @@ def test_calls_that_hang_keep_no_other_lane_waiting(
     # Begin runs ahead of the slots, but not far: whatever has begun must be asked about if the worker dies.
     assert SLOTS <= batch.counts[State.SENDING] <= 2 * SLOTS
     queue.cancel(batch_id="campaign")
+
+
+@pytest.mark.parametrize("hanging", LANES)
+def test_calls_that_hang_keep_no_other_lane_from_being_heard(
+    worker_up: Worker,
+    worker: Callable[..., Worker],
+    queue: SmsQueue,
+    sandbox: Sandbox,
+    hanging: Lane,
+) -> None:
+    """One lane's calls all hang and more of it waits: each of the others is heard, above it and below it.
+
+    Also at the moment when their own part of the window was full, and is free again.
+    """
+    others = [lane for lane in LANES if lane != hanging]
+    worker_up.signal(signal.SIGSTOP)
+    try:
+        patient = worker("--concurrency", str(SLOTS), "--include", "tests.support.patience")
+        messages = (Sms(recipient=sandbox.recipient("hang"), text=f"Код {number}") for number in range(100))
+        list(queue.enqueue_many(messages, lane=hanging, batch_id="hanging"))
+        wait_until(lambda: len(sandbox.calls()) == SLOTS, what="every slot hangs")
+        for first in range(0, 40, 4):
+            numbers = range(first, first + 4)
+            jobs = [job_id for lane in others for job_id in enqueue(queue, numbers, lane)]
+            assert {end_of(queue, job_id).state for job_id in jobs} == {State.SENT}
+        patient.kill()
+    finally:
+        worker_up.signal(signal.SIGCONT)
+    queue.cancel(batch_id="hanging")
 
 
 def test_no_lane_waits_for_ever(worker_up: Worker, queue: SmsQueue, sandbox: Sandbox, client: "redis.Redis") -> None:
