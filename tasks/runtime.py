@@ -165,8 +165,11 @@ class Runtime:
 
     async def _settle_batch(self, settlements: Sequence[Settlement]) -> list[SettleWord]:
         settings, policy = self.settings, self.settings.policy
+        asked_at = boot_time()
 
         async def run() -> Settled:
+            nonlocal asked_at
+            asked_at = boot_time()
             call = ledger.settle(  # made anew for each try: it says how long ago the jobs were begun
                 settlements,
                 retention=settings.retention_ms,
@@ -177,13 +180,14 @@ class Runtime:
             return await self.runner.run(call, _TRY)
 
         words, held_back = await self._persist(run)
-        self._hold_back(held_back=held_back)
+        if held_back:
+            self._hold_back()
+        elif self._held_back_at < asked_at:  # else its failure was heard here since, and the ledger didn't know
+            self._held_back_at = -math.inf
         return words
 
-    def _hold_back(self, *, held_back: bool) -> None:
-        if not held_back:
-            self._held_back_at = -math.inf
-        elif self._held_back_at == -math.inf:
+    def _hold_back(self) -> None:
+        if self._held_back_at == -math.inf:
             self._held_back_at = boot_time()
 
     def held_back(self, hold: Hold) -> bool:
@@ -199,9 +203,9 @@ class Runtime:
             case Heard("failing", called_at=called_at) if called_at is None or called_at >= self._well_at:
                 self._failures += 1
                 if self._failures >= self.settings.circuit_after:
-                    self._hold_back(held_back=True)
+                    self._hold_back()
             case Heard("account"):
-                self._hold_back(held_back=True)
+                self._hold_back()
             case Heard("slow"):
                 with contextlib.suppress(Stopped):
                     await self.hear(heard)
