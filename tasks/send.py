@@ -170,8 +170,8 @@ async def _attempt(
             permit, moment = process.pace.permit(moment), None
             sending = process.gateway.send_sms(form, start_by=hold.start_by, permit=_stamped(hold, permit))
             outcome = await work.call(sending)
-            tally.called(outcome.kind, boot_time() - (hold.called_at or 0))
             called = True  # what the client raises, it raises before the first byte
+            tally.called(outcome.kind, boot_time() - (hold.called_at or 0))
             await process.heed(hear(outcome, hold.called_at))
             return outcome
         finally:
