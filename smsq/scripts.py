@@ -4,7 +4,7 @@ import hashlib
 import math
 import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -12,11 +12,12 @@ from typing import Any, Final, Generic, TypeVar
 
 T = TypeVar("T")
 
-#: What scripts begin with, in this order; a part may use what is before it.
+#: What scripts begin with, in this order: functions and constants, of which each script has those that it uses. (Redis makes
+#: all of a script's functions anew for each run.)
 SHARED: Final = ("_lenient", "_epoch", "_record", "_following", "_asking", "_erasing", "_gates", "_watching")
-#: Those that every script has. Redis makes all their functions anew for each run: the rest goes where it is used.
-_ALWAYS: Final = frozenset({"_lenient", "_epoch", "_record"})
 _DEFINED: Final = re.compile(r"^local (?:function )?(\w+(?:, \w+)*)", re.MULTILINE)
+_COMMENT: Final = re.compile(r"^ *--.*\n| +-- .*$", re.MULTILINE)
+_NAME: Final = re.compile(r"\w+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ def text(raw: bytes) -> str:
 
 @cache
 def script(name: str) -> Script:
-    """Loads a script by its file's name: its first line (the flags), what it shares with others, the rest.
+    """Loads a script by its file's name: its first line (the flags), those shared paragraphs that it uses, the rest.
 
     Its ARGV begins with the newest epoch that the caller knows and the time for which the call has been tried (ms), and
     it answers epoch, Redis's time (ms) and what the file returns: the runners add the ones and take the others off.
@@ -60,22 +61,19 @@ def script(name: str) -> Script:
     folder = files("smsq") / "lua"
 
     def read(part: str) -> str:
-        return (folder / f"{part}.lua").read_text(encoding="utf-8")
+        return _COMMENT.sub("", (folder / f"{part}.lua").read_text(encoding="utf-8"))
 
     flags, _, body = read(name).partition("\n")
     reads_only = f"local READS_ONLY = {'true' if 'no-writes' in flags else 'false'}"
     parts = [f"local function answer()\n{body}\nend\nreturn {{EPOCH.number, NOW, answer()}}"]
-    for part in reversed(SHARED):
-        if part in _ALWAYS or _uses(parts, read(part)):
-            parts.insert(0, read(part))
+    used = set(_NAME.findall(parts[0]))
+    shared = [paragraph for part in SHARED for paragraph in read(part).split("\n\n")]
+    for paragraph in reversed(shared):
+        if not used.isdisjoint(name for names in _DEFINED.findall(paragraph) for name in names.split(", ")):
+            parts.insert(0, paragraph)
+            used.update(_NAME.findall(paragraph))
     text = "\n".join([flags, reads_only, *parts])
     return Script(name, text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
-
-
-def _uses(texts: Iterable[str], part: str) -> bool:
-    """Whether something that a part defines is named in texts."""
-    defined = {name for names in _DEFINED.findall(part) for name in names.split(", ")}
-    return any(not defined.isdisjoint(re.findall(r"\w+", text)) for text in texts)
 
 
 #: Seconds by which Redis's clock may move against ours without anyone's doing: corrections of either clock.

@@ -93,8 +93,8 @@ local function new_canary(id, called, delay)
   if next_id then redis.call('SET', 'smsq:canary', string.format('%s %d %d', next_id, next_called, EPOCH.number)) end
 end
 
--- Ends a job as sent, whoever says it; the ids are strings (Lua's numbers hold 53 bits). Another job's message is
--- refused ('owned'), a second message of the same job told ('twice').
+-- Ends a job as sent, whoever says it; the ids are strings (Lua's numbers hold 53 bits); with `took`, where the call
+-- was seen (ms). Another job's message is refused ('owned'), a second message of the same job told ('twice').
 local function accept(job, given, now, retention, attempts)
   local key, field = bucket('message', given.message_id)
   local owner = lenient('HGET', key, field)
@@ -107,11 +107,11 @@ local function accept(job, given, now, retention, attempts)
   redis.pcall('HSET', campaigns, campaign, job.id)
   redis.call('PEXPIRE', key, retention)
   redis.call('PEXPIRE', campaigns, retention)
-  local names = message_fields(job_key(job.id))
-  if #names > 0 then redis.call('HDEL', job_key(job.id), unpack(names)) end
-  redis.call('HDEL', job_key(job.id), 'error', 'code', 'rules', 'on_unknown', 'expires', 'epoch', 'losses', 'twin')
-  local follow = start_following(job, given, now)
+  redis.call('HDEL', job_key(job.id), 'error', 'code', 'rules', 'on_unknown', 'expires', 'epoch', 'losses', 'twin',
+             unpack((message_fields(job_key(job.id)))))
+  local extra = start_following(job, given, now)
+  if given.took then extra = {'took', given.took, unpack(extra)} end
   finish(job, 'sent', now, retention, 'recipient', given.recipient, 'message_id', given.message_id, 'campaign_id',
-         given.campaign_id, 'campaign_status', given.campaign_status, 'attempts', attempts, unpack(follow))
+         given.campaign_id, 'campaign_status', given.campaign_status, 'attempts', attempts, unpack(extra))
   return 'settled'
 end

@@ -25,16 +25,29 @@ end
 
 -- A key of ours that somebody else has made something else of would stop every job that meets it: it is set aside
 -- under another name, for people to look at. What waited there is found by `sweep`.
+local function set_aside(key, found)
+  redis.call('RENAME', key, 'smsq:aside:' .. key)
+  put_aside(key, 'was a ' .. found .. '; it is smsq:aside:' .. key .. ' now')
+  redis.pcall('HINCRBY', 'smsq:counters', 'set_aside', 1)
+end
+
+-- Makes sure of a key before several commands: it is of this kind, or nothing.
 local function ours(key, kind)
   local found = redis.call('TYPE', key).ok
-  if found ~= kind and found ~= 'none' then
-    redis.call('RENAME', key, 'smsq:aside:' .. key)
-    put_aside(key, 'was a ' .. found .. '; it is smsq:aside:' .. key .. ' now')
-    redis.pcall('HINCRBY', 'smsq:counters', 'set_aside', 1)
-  end
+  if found ~= kind and found ~= 'none' then set_aside(key, found) end
   return key
 end
-if not READS_ONLY then ours(DUE, 'zset') end
+
+-- Runs one command on a key of ours. That the key is of another kind costs nothing to find out: the command says so.
+local function on_ours(command, key, ...)
+  local answer = redis.pcall(command, key, ...)
+  if type(answer) ~= 'table' or not answer.err then return answer end
+  if not answer.err:find('WRONGTYPE', 1, true) then error(answer) end
+  set_aside(key, redis.call('TYPE', key).ok)
+  return redis.call(command, key, ...)
+end
+
+local function in_due(command, ...) return on_ours(command, DUE, ...) end
 
 local function tally(name) redis.pcall('HINCRBY', ours('smsq:counters', 'hash'), name, 1) end
 
@@ -91,14 +104,19 @@ local function add_message(fields, message)
   end
 end
 
+-- A message's fields: names and values. Nearly all are short: asked for at once.
 local function message_fields(key)
-  local names, values, n = {}, {}, 0
-  while true do
-    local value = redis.call('HGET', key, 'm' .. n)
-    if not value then return names, values end
-    names[n + 1], values[n + 1] = 'm' .. n, value
-    n = n + 1
-  end
+  local names, values = {}, {}
+  repeat
+    local asked = {}
+    for n = #names, #names + 11 do asked[#asked + 1] = 'm' .. n end
+    local found, n = redis.call('HMGET', key, unpack(asked)), 0
+    while found[n + 1] do
+      n = n + 1
+      names[#names + 1], values[#values + 1] = asked[n], found[n]
+    end
+  until n < #asked
+  return names, values
 end
 
 local function read_message(key)
@@ -107,28 +125,32 @@ local function read_message(key)
 end
 
 local function ring(lane)
-  local bell = ours('smsq:bell:' .. lane, 'list')
-  if redis.call('LLEN', bell) == 0 then redis.call('RPUSH', bell, '1') end
+  local bell = 'smsq:bell:' .. lane
+  if on_ours('LLEN', bell) == 0 then redis.call('RPUSH', bell, '1') end
 end
 
--- Puts ids at the end of a lane (or at its front), and takes them out of `due`. The ring is looked at even where ids
--- of the batch wait already: a batch that a foreign hand took off it would wait for ever.
-local function to_lane(lane, batch, ids, front)
-  local push = front and 'LPUSH' or 'RPUSH'
-  local waiting, batches = ours('smsq:lane:' .. lane .. ':' .. batch, 'list'), ours('smsq:lane:' .. lane, 'list')
-  redis.call('ZREM', DUE, unpack(ids))
-  redis.call(push, waiting, unpack(ids))
-  if not redis.call('LPOS', batches, batch) then redis.call(push, batches, batch) end
+-- Puts ids that are nowhere at the end of a lane (or at its front). The ring is looked at even where ids of the batch wait
+-- already: a batch that a foreign hand took off it would wait for ever.
+local function enter_lane(lane, batch, ids, front)
+  local push, batches = front and 'LPUSH' or 'RPUSH', 'smsq:lane:' .. lane
+  on_ours(push, batches .. ':' .. batch, unpack(ids))
+  if not on_ours('LPOS', batches, batch) then redis.call(push, batches, batch) end
   local turns = {}
   for i = 1, #ids do turns[i] = '1' end
-  redis.call('RPUSH', ours('sms.' .. lane, 'list'), unpack(turns))
+  on_ours('RPUSH', 'sms.' .. lane, unpack(turns))
   ring(lane)
+end
+
+-- Moves ids to a lane: out of `due`.
+local function to_lane(lane, batch, ids, front)
+  in_due('ZREM', unpack(ids))
+  enter_lane(lane, batch, ids, front)
 end
 
 -- Takes turns off what Flower counts. A message that somebody published there is none of ours: it is noted, not kept,
 -- as nobody knows whose number or text is in it.
 local function take_turns(lane, n)
-  local turns = redis.call('LPOP', ours('sms.' .. lane, 'list'), n) or {}
+  local turns = on_ours('LPOP', 'sms.' .. lane, n) or {}
   for _, turn in ipairs(turns) do
     if turn ~= '1' then
       tally('foreign_messages')
@@ -139,7 +161,7 @@ local function take_turns(lane, n)
 end
 
 -- Enters a job in `due`: someone must look at it at that moment (Redis time, ms).
-local function schedule(id, at) redis.call('ZADD', DUE, at, id) end
+local function schedule(id, at) in_due('ZADD', at, id) end
 
 -- A batch's counts follow every change of state; its record goes when its last job has been final for the retention.
 -- Counts that a foreign hand broke must not stop a job half way: pcall.
@@ -184,9 +206,9 @@ end
 local function finish(job, to, now, retention, ...)
   local key = job_key(job.id)
   local from = job.state
-  redis.call('ZREM', DUE, job.id)
+  in_due('ZREM', job.id)
   redis.call('HSET', key, 'state', to, 'done', now, ...)
-  redis.call('HDEL', key, 'ask')
+  if job.ask then redis.call('HDEL', key, 'ask') end
   redis.call('PEXPIRE', key, retention)
   if job.key then redis.call('PEXPIRE', 'smsq:key:' .. job.key, retention) end
   if from ~= to then count(job.batch, from, to, now, retention) end
@@ -206,7 +228,7 @@ end
 
 -- Takes out of `due` what nobody can do anything with.
 local function park(id, reason)
-  redis.call('ZREM', DUE, id)
+  in_due('ZREM', id)
   put_aside(id, reason)
 end
 

@@ -32,8 +32,11 @@ local stale = tonumber(epoch) ~= EPOCH.number
 local circuit_probe, circuit_permit = closed(CIRCUIT)
 local worker_probe, worker_permit = closed(worker_gate(worker))
 
+local lanes_paused = {}
 local function held_back(job)
-  return paused(job.lane) or circuit_probe and circuit_permit ~= job.id or worker_probe and worker_permit ~= job.id
+  local lane = job.lane
+  if lanes_paused[lane] == nil then lanes_paused[lane] = paused(lane) end
+  return lanes_paused[lane] or circuit_probe and circuit_permit ~= job.id or worker_probe and worker_permit ~= job.id
 end
 
 local function reject(id)
@@ -41,9 +44,9 @@ local function reject(id)
   if found.err then return park(id, 'not a hash') end
   local state, batch, key = unpack(found)
   if state == 'sending' then return end
-  if FINAL[state] then return redis.call('ZREM', DUE, id) end
+  if FINAL[state] then return in_due('ZREM', id) end
   redis.call('HSETNX', job_key(id), 'v', VERSION)
-  finish({id = id, state = OPEN[state] and state or nil, batch = batch or '', key = key or nil}, 'failed', now, retention,
+  finish({id = id, state = OPEN[state] and state or nil, batch = batch or '', key = key or nil, ask = true}, 'failed', now, retention,
          'error', '{"reason":"malformed record"}')
 end
 
@@ -51,7 +54,7 @@ local function begin(id)
   if stale then return {'epoch'} end
   local job, why = read(id)
   if why == 'newer' then
-    redis.call('ZADD', DUE, 'XX', now + again, id)
+    in_due('ZADD', 'XX', now + again, id)
     return {'newer'}
   end
   if why == 'malformed' then reject(id) end
@@ -61,7 +64,7 @@ local function begin(id)
     redis.call('HSET', job_key(id), 'state', job.state)   -- something for a WAIT to confirm: Celery is told this end
     return {job.state}
   end
-  local due = redis.call('ZSCORE', DUE, id)
+  local due = in_due('ZSCORE', id)
   if not due then return {'waiting'} end
   local attempts, left, message = job.attempts, lease, nil
   if job.state == 'sending' and job.token == nonce and not job.asking then

@@ -64,6 +64,7 @@ for i = 8, #ARGV, 5 do
     answers[#answers + 1] = {'not_known', id}
     break
   else
+    if tried ~= '' or TRIED > 0 then in_due('ZREM', id) end   -- else nobody can know it yet
     local doubt = now - math.max(tonumber(tried) or 0, TRIED) < EPOCH.started
     local fields = {'v', VERSION, 'state', state, 'lane', lane, 'at', now, 'rules', rules,
                     'epoch', doubt and 0 or EPOCH.number}
@@ -84,7 +85,7 @@ for i = 8, #ARGV, 5 do
     answers[#answers + 1] = {'accepted', id, now, cancelled and not doubt and 'cancelled' or state}   -- rule 22
   end
 end
-if #waiting > 0 then to_lane(lane, batch, waiting) end
+if #waiting > 0 then enter_lane(lane, batch, waiting) end
 if batch ~= '' and accepted > 0 then
   redis.call('HSETNX', batch_key(batch), 'first', now)
   count(batch, nil, state, now, nil, accepted)

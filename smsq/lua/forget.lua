@@ -6,7 +6,7 @@
 -- Returns 1 if it was put aside (or had been, and this is a repeat), else 0
 -- Keeps rule 1: the record goes, and with it its entry in `due`; an id that waits on a lane is dropped by `take`.
 local id, retention = ARGV[1], tonumber(ARGV[2])
-if redis.call('HDEL', ours('smsq:parked', 'hash'), id) == 0 then return TRIED > 0 and 1 or 0 end
+if on_ours('HDEL', 'smsq:parked', id) == 0 then return TRIED > 0 and 1 or 0 end
 local key = job_key(id)
 local _, why = read(id)
 if why ~= 'malformed' then return 1 end
@@ -15,6 +15,6 @@ if not found.err and OPEN[found[1]] then
   finish({id = id, state = found[1], batch = found[2] or '', key = found[3] or nil}, 'failed', NOW, retention)
   redis.pcall('ZREM', ENDED .. 'failed', id)
 end
-redis.call('ZREM', DUE, id)
+in_due('ZREM', id)
 redis.call('DEL', key)
 return 1

@@ -19,7 +19,7 @@ else
   end
   redis.call('HDEL', pauses, lane)
   for each in pairs(LANES) do   -- nobody has rung while it was held back
-    if not paused(each) and redis.call('LLEN', ours('smsq:lane:' .. each, 'list')) > 0 then ring(each) end
+    if not paused(each) and on_ours('LLEN', 'smsq:lane:' .. each) > 0 then ring(each) end
   end
 end
 return redis.call('HGETALL', pauses)

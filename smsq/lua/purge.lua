@@ -21,10 +21,10 @@ take_turns(lane, #ids)
 for _, id in ipairs(ids) do
   local job, why = read(id)
   if why == 'newer' then
-    redis.call('ZADD', DUE, 'NX', now, id)
+    in_due('ZADD', 'NX', now, id)
   elseif why == 'malformed' then
     park(id, why)
-  elseif job and job.state == 'queued' and not redis.call('ZSCORE', DUE, id) then
+  elseif job and job.state == 'queued' and not in_due('ZSCORE', id) then
     end_uncalled(job, ended(job, now) or 'cancelled', now, retention)
     if job.state == 'cancelled' then cancelled = cancelled + 1 end
   end

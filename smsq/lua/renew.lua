@@ -9,7 +9,7 @@ local epoch, lease = tonumber(ARGV[1]), tonumber(ARGV[2])
 local answers = {}
 for i = 3, #ARGV, 2 do
   local job = epoch == EPOCH.number and read(ARGV[i])
-  local due = job and redis.call('ZSCORE', DUE, job.id)
+  local due = job and in_due('ZSCORE', job.id)
   if due and job.state == 'sending' and not job.asking and job.token == ARGV[i + 1] and tonumber(due) > NOW then
     schedule(job.id, NOW + lease)
     answers[#answers + 1] = lease

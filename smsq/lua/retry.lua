@@ -33,7 +33,7 @@ local function reopen(job)
   redis.call('PERSIST', key)
   if type(owned) == 'string' and owned:match('^%S+') == job.id then redis.call('PERSIST', 'smsq:key:' .. job.key) end
   if job.batch ~= '' then redis.call('PERSIST', batch_key(job.batch)) end
-  if job.twin then redis.call('SADD', ours('smsq:twins:' .. job.twin, 'set'), job.id) end
+  if job.twin then on_ours('SADD', 'smsq:twins:' .. job.twin, job.id) end
   redis.pcall('ZREM', ENDED .. from, job.id)
   redis.pcall('HDEL', 'smsq:parked', job.id)
   redis.call('HDEL', key, 'done', 'losses', 'put_off')

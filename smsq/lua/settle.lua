@@ -32,7 +32,6 @@ local function sent(job, s)
   local fresh = job.state ~= 'sent' and not job.message_id
   local word = accept(job, s, now, retention, attempts)
   if word == 'settled' and fresh then
-    redis.call('HSET', job_key(job.id), 'took', s.took)
     if s.epoch == EPOCH.number then new_canary(job.id, now - s.ago, delay) end
     return word, true
   end

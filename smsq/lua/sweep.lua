@@ -38,7 +38,7 @@ end
 local function on_its_lane(job)
   local head = head_of('smsq:lane:' .. job.lane .. ':' .. job.batch)
   if not head.ids[job.id] then return head.behind ~= nil and job.at >= head.behind end
-  if not redis.call('LPOS', ours('smsq:lane:' .. job.lane, 'list'), job.batch) then
+  if not on_ours('LPOS', 'smsq:lane:' .. job.lane, job.batch) then
     redis.call('RPUSH', 'smsq:lane:' .. job.lane, job.batch)
     ring(job.lane)
   end
@@ -63,12 +63,12 @@ local function erase_if_due(job)
 end
 
 local function look_at(id)
-  if redis.call('ZSCORE', DUE, id) then return end
+  if in_due('ZSCORE', id) then return end
   local job, why = read(id)
   if why == 'newer' then
     return schedule(id, NOW)
   elseif why == 'malformed' then
-    if redis.call('HEXISTS', ours('smsq:parked', 'hash'), id) == 1 then return end
+    if on_ours('HEXISTS', 'smsq:parked', id) == 1 then return end
     park(id, why)
     return tell(id, 'parked')
   elseif not job then

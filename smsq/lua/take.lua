@@ -36,15 +36,15 @@ local function take(id, lane, cancelled)
   if alien(id) then return park(id, 'no job\'s id, on the lane ' .. lane) end
   local job, why = read(id)
   if why == 'newer' then
-    redis.call('ZADD', DUE, 'NX', now + again, id)
+    in_due('ZADD', 'NX', now + again, id)
   elseif why == 'malformed' then
-    redis.call('ZADD', DUE, 'NX', now + reservation, id)
+    in_due('ZADD', 'NX', now + reservation, id)
     hand_out(id, lane)
   elseif why then
     drop(why)
   elseif job.state == 'cancelled' or job.state == 'expired' then
     if cancelled then ends = ends + 1 else hand_out(id, lane) end
-  elseif job.state ~= 'queued' or redis.call('ZSCORE', DUE, id) then
+  elseif job.state ~= 'queued' or in_due('ZSCORE', id) then
     drop('stale')
   else
     local how = job.batch ~= '' and ended(job, now)   -- asked of the job: a stray id isn't of the batch whose list it is on
@@ -63,7 +63,7 @@ end
 -- Returns whether there is more to take, and each one's share.
 local over = {}
 local function take_turn(lane, upto, each)
-  local batch = redis.call('LPOP', ours('smsq:lane:' .. lane, 'list'))
+  local batch = on_ours('LPOP', 'smsq:lane:' .. lane)
   if not batch then
     take_turns(lane, 1000)   -- those that a foreign hand left without ids
     return false
@@ -125,7 +125,7 @@ for l = 8, #ARGV do
   ours('smsq:bell:' .. lane, 'list')   -- or nobody could wait for it
   open[lane], passed[lane], owed[lane] = not paused(lane), 0, 0
   if l > 8 and want > 0 and open[lane] and redis.call('EXISTS', 'smsq:lane:' .. lane) == 1 then
-    passed[lane] = tonumber(redis.call('HGET', ours('smsq:passed', 'hash'), lane) or 0) or 0
+    passed[lane] = tonumber(on_ours('HGET', 'smsq:passed', lane) or 0) or 0
     owed[lane] = math.min(math.floor(passed[lane] / PASSED), math.ceil(want / 2))
     reserved = reserved + owed[lane]
   end
@@ -150,7 +150,7 @@ for l = 8, #ARGV do
     ring(lane)
   end
   local now_passed = waits and l > 8 and math.max(0, passed[lane] + above - PASSED * got[lane]) or 0
-  if now_passed ~= passed[lane] then redis.call('HSET', ours('smsq:passed', 'hash'), lane, now_passed) end
+  if now_passed ~= passed[lane] then on_ours('HSET', 'smsq:passed', lane, now_passed) end
   above = above + got[lane]
 end
 

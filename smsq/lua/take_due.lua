@@ -69,7 +69,7 @@ local function question(job)
 end
 
 if worker ~= '' then lenient('HSET', 'smsq:workers', worker, now .. ' ' .. heartbeat) end
-local ids = redis.call('ZRANGE', DUE, '-inf', now, 'BYSCORE', 'LIMIT', 0, limit)
+local ids = in_due('ZRANGE', '-inf', now, 'BYSCORE', 'LIMIT', 0, limit)
 for _, id in ipairs(ids) do
   local job, why
   if alien(id) then why = 'no job\'s id' else job, why = read(id) end
@@ -79,11 +79,11 @@ for _, id in ipairs(ids) do
     park(id, why)
     tell(id, 'parked')
   elseif FINAL[job.state] then
-    redis.call('ZREM', DUE, id)
+    in_due('ZREM', id)
   elseif job.asking then
     asking[#asking + 1] = job
   elseif job.state == 'sending' then
-    lose(job, tonumber(redis.call('ZSCORE', DUE, id)))
+    lose(job, tonumber(in_due('ZSCORE', id)))
   else
     local how = ended(job, now)
     if how then
@@ -116,7 +116,7 @@ for i = 1, pauses.err and 0 or #pauses, 2 do
   held_back[#held_back + 1] = pauses[i + 1]:match('^%d+ (.*)$') or pauses[i + 1]
 end
 local next_due = -1
-local first = redis.call('ZRANGE', DUE, 0, 0, 'WITHSCORES')
+local first = in_due('ZRANGE', 0, 0, 'WITHSCORES')
 if first[2] then next_due = math.max(0, tonumber(first[2]) - now) end
 local aside = lenient('HLEN', 'smsq:parked')
 return {next_due, #ids, told, canary_ids[1] and canary_ids or {}, questions, held_back, tonumber(aside) or 0}

@@ -8,7 +8,7 @@
 local back = 0
 for i = #ARGV, 1, -1 do
   local job = read(ARGV[i])
-  if job and job.state == 'queued' and redis.call('ZSCORE', DUE, job.id) then
+  if job and job.state == 'queued' and in_due('ZSCORE', job.id) then
     to_lane(job.lane, job.batch, {job.id}, true)
     back = back + 1
   end

@@ -38,7 +38,7 @@ _EPOCHS, _KEYS = "test_rules_epochs", "test_rules_keys"
 MUTANTS = [
     Mutant(
         1, "who goes to a lane leaves `due`", "_record.lua",
-        "redis.call('ZREM', DUE, unpack(ids))\n  redis.call(push", "redis.call(push",
+        "  in_due('ZREM', unpack(ids))\n", "",
         "test_rules.test_rule_1_a_job_that_is_not_final_is_on_its_lane_once_or_in_due_once",
         {"life": "taken and forgotten"},
     ),
@@ -50,12 +50,12 @@ MUTANTS = [
     ),
     Mutant(
         2, "what isn't queued is dropped", "take.lua",
-        "job.state ~= 'queued' or redis.call('ZSCORE', DUE, id)", "redis.call('ZSCORE', DUE, id)",
+        "job.state ~= 'queued' or in_due('ZSCORE', id)", "in_due('ZSCORE', id)",
         "test_rules.test_rule_2_take_drops_ids_of_jobs_that_are_not_queued", {"state": State.SENT},
     ),
     Mutant(
         2, "a reservation isn't moved", "take.lua",
-        "job.state ~= 'queued' or redis.call('ZSCORE', DUE, id)", "job.state ~= 'queued'",
+        "job.state ~= 'queued' or in_due('ZSCORE', id)", "job.state ~= 'queued'",
         "test_rules.test_rule_2_take_never_moves_a_reservation", {},
     ),
     Mutant(
@@ -65,7 +65,7 @@ MUTANTS = [
     ),
     Mutant(
         4, "handing back needs a reservation", "untake.lua",
-        " and redis.call('ZSCORE', DUE, job.id)", "",
+        " and in_due('ZSCORE', job.id)", "",
         "test_rules.test_rule_4_only_a_reserved_job_is_handed_back", {"state": State.QUEUED},
     ),
     Mutant(

@@ -301,7 +301,35 @@ def test_each_script_is_a_file_of_the_package() -> None:
     """Found as a resource, as from an installed wheel, with its flags on the first line and what all share inside."""
     for name in NAMES:
         assert script(name).text.startswith("#!lua flags=")
-        assert "local VERSION" in script(name).text
+        assert "local NOW, EPOCH, TRIED" in script(name).text
+
+
+def test_a_script_has_those_shared_functions_that_it_uses() -> None:
+    """Also those that they use; and no others, which Redis would make anew for each run."""
+    enqueue, settle = script("enqueue").text, script("settle").text
+    assert "local function to_lane" in settle
+    assert "local function enter_lane" in settle
+    assert "local function enter_lane" in enqueue
+    assert "local function to_lane" not in enqueue
+    assert "local function finish" not in enqueue
+
+
+@pytest.mark.parametrize("step", ["accepted", "taken", "ended"])
+@pytest.mark.parametrize("key", ["smsq:due", "smsq:lane:normal", "smsq:lane:normal:", "sms.normal", "smsq:bell:normal"])
+def test_a_key_of_another_kind_stops_no_script_half_way(act: Actor, key: str, step: str) -> None:
+    """Scripts meet it after they wrote to a job's record: it is set aside, and the job goes on."""
+    first = act.start(act.enqueue()) if step == "ended" else act.enqueue()
+    act.client.delete(key)
+    act.client.set(key, "foreign")
+    if step == "accepted":
+        assert act.enqueue() in act.take()
+    elif step == "taken":
+        assert act.take() in ([first], [])  # what waited in that key is found by the sweep
+        assert act.enqueue() in act.take()
+    else:
+        assert act.settle(outcome(first, State.QUEUED)) == "settled"
+        assert first in act.take()
+    assert act.client.get(f"smsq:aside:{key}") == "foreign"
 
 
 def test_lanes_are_emptied_in_the_order_of_their_priority(act: Actor) -> None:

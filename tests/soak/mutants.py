@@ -120,7 +120,7 @@ MUTANTS: Final[Mapping[str, Mutant]] = {
         lines=(
             Lines(
                 "untake",
-                "if job and job.state == 'queued' and redis.call('ZSCORE', DUE, job.id) then\n",
+                "if job and job.state == 'queued' and in_due('ZSCORE', job.id) then\n",
                 "if job and not FINAL[job.state] then\n    set_state(job, 'queued', NOW)\n",
             ),
         ),
