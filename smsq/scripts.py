@@ -12,8 +12,8 @@ from typing import Any, Final, Generic, TypeVar
 
 T = TypeVar("T")
 
-#: What scripts begin with, in this order: functions and constants, of which each script has those that it uses. (Redis makes
-#: all of a script's functions anew for each run.)
+#: What scripts begin with, in this order: functions and constants, of which each script has those that it uses. (Redis
+#: makes all of a script's functions anew for each run.)
 SHARED: Final = ("_lenient", "_epoch", "_record", "_following", "_asking", "_erasing", "_gates", "_watching")
 _DEFINED: Final = re.compile(r"^local (?:function )?(\w+(?:, \w+)*)", re.MULTILINE)
 _COMMENT: Final = re.compile(r"^ *--.*\n| +-- .*$", re.MULTILINE)

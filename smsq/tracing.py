@@ -4,8 +4,9 @@ Spans and their names are those of OpenTelemetry's conventions for messaging. A 
 caller's trace; those of `enqueue_many` each start a trace of their own, linked to the caller's: a campaign's spans
 would be too many for one. A trace that isn't sampled leaves nothing in the record, and so costs the worker nothing.
 
-Nobody is traced who doesn't use OpenTelemetry himself: where its API isn't imported yet, nothing here imports it. And
-no failure of a tracer is a job's: it ends here. No attribute has a number, a text or a key.
+Nobody is traced who doesn't use OpenTelemetry himself: where its API isn't imported yet, nothing here imports it, and
+where no provider is set up, nothing is done. And no failure of a tracer is a job's: it ends here. No attribute has a
+number, a text or a key.
 """
 
 import logging
@@ -38,8 +39,15 @@ _log = logging.getLogger(__name__)
 
 
 def on() -> bool:
-    """Returns whether this process uses OpenTelemetry."""
-    return "opentelemetry.trace" in sys.modules
+    """Returns whether this process uses OpenTelemetry: its API is imported, and spans go somewhere.
+
+    redis-py imports the API wherever it is installed.
+    """
+    if "opentelemetry.trace" not in sys.modules:
+        return False
+    from opentelemetry import trace
+
+    return not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
 
 
 @cache

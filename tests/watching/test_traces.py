@@ -235,3 +235,14 @@ def test_nothing_is_imported_for_who_does_not_trace() -> None:
     )
     env = environment("redis://127.0.0.1:1/0", "http://127.0.0.1:9")
     subprocess.run([sys.executable, "-c", script], cwd=ROOT, env=env, timeout=60, check=True)
+
+
+def test_an_api_without_a_provider_is_no_tracing() -> None:
+    """redis-py imports the API wherever it is installed: nobody who sets no provider up pays for spans."""
+    code = (
+        "import opentelemetry.trace as api; from smsq import tracing; print(tracing.on());"
+        "from opentelemetry.sdk.trace import TracerProvider; api.set_tracer_provider(TracerProvider());"
+        "print(tracing.on())"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], cwd=ROOT, text=True, capture_output=True, check=True)
+    assert shown.stdout.split() == ["False", "True"]
