@@ -20,11 +20,12 @@ from smsq.errors import InvalidSms, QueueUnavailable
 from smsq.gateway.aftermath import FINAL_STATUSES, MOST_MESSAGES, statuses, verdict
 from smsq.gateway.answers import Outcome
 from smsq.job import DECLINED, JobError
-from smsq.ledger import Decision, Delivery, Followed, Following, Moderated, Underway
+from smsq.ledger import Decision, Delivery, Followed, FollowedWord, Following, Moderated, Underway
 from smsq.sms import Sms
 from tasks import decide, identity
 from tasks.pace import Share
 from tasks.runtime import Runtime, Stopped
+from tasks.tally import tally
 
 T = TypeVar("T")
 log: FilteringBoundLogger = structlog.get_logger()
@@ -143,6 +144,7 @@ class Follower:
         write = ledger.followed(told, retention=settings.retention_ms, delivery=settings.delivery)
         words = await self._process.runner.run(write, _TRY)
         for each, word in zip(told, words, strict=True):
+            _count(each, word)
             _log(each, word)
 
     async def _moderated(self, asked: Moderated) -> Decision:
@@ -170,6 +172,15 @@ class Follower:
         if isinstance(answer, Outcome):
             raise _Failed(answer)
         return answer
+
+
+def _count(told: Decision | Delivery, word: FollowedWord) -> None:
+    """What the ledger took as the end of a question: no other worker counts the same."""
+    match told, word:
+        case Decision(), "passed" | "declined":
+            tally.followed[word] += 1
+        case Delivery(), "delivery":
+            tally.followed[told.status] += 1
 
 
 def _log(told: Decision | Delivery, word: str) -> None:

@@ -7,6 +7,7 @@ from typing import Final, get_args
 from celery.exceptions import Ignore, Retry
 
 from smsq.errors import SmsNotSent, SmsUnknown
+from smsq.gateway.aftermath import FINAL_STATUSES
 from smsq.gateway.answers import Kind
 from smsq.lanes import LANES
 from smsq.ledger.asking import ToldWord
@@ -17,6 +18,8 @@ BOUNDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 
 LONG_BOUNDS: Final = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 7200.0)
 #: All that a worker's work on a job may come to; a job that is tried again is counted for each time.
 OUTCOMES: Final = ("sent", "failed", "unknown", "expired", "cancelled", "retrying", "asking", "dropped", "crashed")
+#: All that may become of a message after it was sent: a moderator's decision, or the final word about its delivery.
+FOLLOWED: Final = ("passed", "declined", *sorted(FINAL_STATUSES))
 
 
 class Histogram:
@@ -59,6 +62,8 @@ class Tally:
         waits: From when a job might be sent (it was accepted, or its moment came) until a worker began it first.
         end_to_end: From then until it was sent, and in the ledger.
         answers: What questions about a job came to.
+        followed: What became of messages after they were sent; one that a moderator let pass may be counted again for
+            its delivery.
     """
 
     def __init__(self) -> None:
@@ -69,6 +74,7 @@ class Tally:
         self.waits = {lane: Histogram(LONG_BOUNDS) for lane in LANES}
         self.end_to_end = {lane: Histogram(LONG_BOUNDS) for lane in LANES}
         self.answers: dict[ToldWord, int] = dict.fromkeys(get_args(ToldWord), 0)
+        self.followed = dict.fromkeys(FOLLOWED, 0)
 
     def sent(self, seconds: float) -> None:
         """Counts a job that was sent, and the seconds from its start in the pool to its end in the ledger."""

@@ -86,6 +86,10 @@ def _counted(tally: Tally) -> Iterator[Metric]:
     for answer, number in tally.answers.items():
         answers.add_metric([answer], number)
     yield answers
+    followed = CounterMetricFamily("smsq_followed", "What became of messages after they were sent", labels=["outcome"])
+    for outcome, number in tally.followed.items():
+        followed.add_metric([outcome], number)
+    yield followed
 
 
 def _histograms(name: str, what: str, label: str, by_label: Mapping[Any, Histogram]) -> Metric:

@@ -14,7 +14,7 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from smsq import Sms, SmsQueue, State
+from smsq import Sms, SmsQueue, State, keys
 from smsq.operate import Operator
 from smsq.settings import Settings
 from tests.sending.conftest import StartWorker, standing
@@ -30,7 +30,7 @@ RECIPIENT, NO_ROUTE, LOST_ANSWER, TEXT = "77010000001", "77000006010", "77000003
 BUSY_TWICE = "77000005030"
 
 MONITORING = ROOT / "deploy" / "monitoring"
-JOBS = "smsq_jobs_total"
+JOBS, FOLLOWED = "smsq_jobs_total", "smsq_followed_total"
 
 Scrape = dict[tuple[str, str], float]
 
@@ -71,7 +71,8 @@ def outcomes(after: Scrape, before: Scrape) -> dict[str, int]:
 def watched(request: pytest.FixtureRequest, standing: StartWorker) -> Iterator[Watched]:
     """A worker of each kind of pool, with its pages."""
     port = free_port()
-    worker = standing(*request.param, SMSQ_METRICS_PORT=str(port))
+    settings = {"SMSQ_METRICS_PORT": str(port), "SMSQ_DELIVERY": "on", "SMSQ_DISPATCH_INTERVAL": "0.2"}
+    worker = standing(*request.param, **settings)
     yield Watched(worker, port, own_pool=not request.param)
     worker.kill()
 
@@ -158,6 +159,28 @@ def test_what_asking_came_to_is_counted_too(watched: Watched, shared_server: Ser
     both = {("asking", 1), ("sent", 1)}  # what an earlier test cancelled may be counted only now
     wait_until(lambda: both <= outcomes(watched.scrape(), before).items(), what="both are counted")
     assert watched.scrape()["smsq_answers_total", "found"] >= before["smsq_answers_total", "found"] + 1
+
+
+def test_what_became_of_sent_messages_is_counted(watched: Watched, shared_server: Server, sandbox: Sandbox) -> None:
+    """A moderator's decisions, and the final word about a delivery; a word that isn't final isn't counted."""
+    before = watched.scrape()
+    queue = SmsQueue(shared_server.url)
+    numbers = [RECIPIENT, *map(sandbox.recipient, ("declined", "moderated", "undelivered", "expired"))]
+    jobs = [queue.enqueue(Sms(recipient=number, text=TEXT)).id for number in numbers]
+    ended = [queue.wait(job, timeout=30) for job in jobs]
+    queue.close()
+    assert [job and job.state for job in ended] == [State.SENT] * len(jobs)
+    sandbox.post("/sandbox/clock", advance=901)
+    with shared_server.client() as client:
+        client.zadd(keys.FOLLOW, dict.fromkeys(jobs, 0), xx=True)
+
+    def grown() -> dict[str, int]:
+        after = watched.scrape()
+        counts = {label: int(value - before[name, label]) for (name, label), value in after.items() if name == FOLLOWED}
+        return {outcome: number for outcome, number in counts.items() if number}
+
+    wait_until(lambda: sum(grown().values()) >= 4, what="all that is final is counted")
+    assert grown() == {"declined": 1, "passed": 1, "DELIVRD": 1, "UNDELIV": 1}
 
 
 def expressions() -> list[str]:
