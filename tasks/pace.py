@@ -41,14 +41,17 @@ class Pace:
             return None
 
         async def wait() -> None:
-            at = moment if moment is not None and boot_time() <= moment + LATE else await self.reserve()
-            while True:
-                await asyncio.sleep(max(0.0, at - boot_time()))
-                if boot_time() <= at + LATE:
-                    return
-                at = await self.reserve()
+            await self.keep(moment if moment is not None and boot_time() <= moment + LATE else await self.reserve())
 
         return wait
+
+    async def keep(self, moment: float) -> None:
+        """Waits for a moment that was reserved; who is late for it (the process stood still) waits for another."""
+        while True:
+            await asyncio.sleep(max(0.0, moment - boot_time()))
+            if boot_time() <= moment + LATE:
+                return
+            moment = await self.reserve()
 
     async def reserve(self) -> float:
         """Returns the next free moment, by `boot_time`; without a rate too, while the gateway wants no calls."""
@@ -86,4 +89,4 @@ class Share:
         await asyncio.sleep(max(0.0, self._earliest - loop.time()))
         at = await self._pace.reserve()
         self._earliest = loop.time() + self._each * self._pace.interval / 1000
-        await asyncio.sleep(max(0.0, at - boot_time()))
+        await self._pace.keep(at)

@@ -1,10 +1,16 @@
 """One rate for all workers: never more than the limit in any window, nearly all of it while there is work."""
 
-from collections.abc import Callable
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
 from itertools import pairwise
 
+import pytest
+
 from smsq import Sms, SmsQueue
+from smsq.ledger.holding import Reserved
 from smsq.states import State
+from tasks.pace import Pace, Share
 from tests.support.jobs import end_of
 from tests.support.sandbox import Sandbox, ordinary
 from tests.support.waiting import wait_until
@@ -74,3 +80,31 @@ def test_too_many_calls_are_heard_where_a_try_in_place_gets_over_them(
     wait_until(lambda: running.lines("gate.closed"), what="the pace is held")
     assert end_of(queue, job).state is State.SENT
     assert end_of(queue, job).attempts == 2
+
+
+@pytest.mark.parametrize("who", ["a call", "a question"])
+def test_who_stood_still_over_its_moment_takes_another(who: str) -> None:
+    """Late ones would crowd with those whose moment it is by now."""
+    reserved = []
+
+    async def reserve(count: int) -> Reserved:
+        reserved.append(count)
+        asked.set()
+        return Reserved(count, 20, 10)
+
+    async def go() -> None:
+        pace = Pace(reserve, 10)
+        permit = pace.permit(None) if who == "a call" else Share(pace, 1).permit
+        assert permit
+        async with asyncio.TaskGroup() as group:
+            group.create_task(_awaited(permit()))
+            await asked.wait()
+            time.sleep(0.2)  # noqa: ASYNC251 - the whole process stands still
+
+    asked = asyncio.Event()
+    asyncio.run(go())
+    assert len(reserved) >= 2
+
+
+async def _awaited(permit: Awaitable[None]) -> None:
+    await permit
