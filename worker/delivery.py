@@ -29,7 +29,14 @@ class LaneMessage(virtual.Message):
         self.content_type = "application/json"
         self.content_encoding = "utf-8"
         self.delivery_info = {"exchange": "", "routing_key": queue_name(lane), "redelivered": False}
-        self.headers = {"task": TASK_NAME, "id": job_id, "root_id": job_id, "lang": "py", "ignore_result": False}
+        self.headers = {
+            "task": TASK_NAME,
+            "id": job_id,
+            "root_id": job_id,
+            "lang": "py",
+            "ignore_result": False,
+            "headers": {},  # no others: where it isn't said, Celery's `Context` looks through fifty names for each task
+        }
         self.properties = {"correlation_id": job_id}
         self.body = b""
         self._decoded_cache = {"args": (), "kwargs": {}, "argsrepr": "()", "kwargsrepr": "{}"}

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from billiard.einfo import ExceptionInfo
 from celery.concurrency.base import BasePool
+from greenlet import GreenletExit
 from structlog.typing import FilteringBoundLogger
 
 from tasks.loop import JobGreenlet
@@ -52,7 +53,7 @@ class _Job:
 
     __slots__ = ("accepted", "args", "body", "callback", "context", "kwargs", "on_accept", "target")
 
-    body: JobGreenlet
+    body: "_Body"
 
     def __init__(self, target: Callback, args: Any, kwargs: Any, callback: Callback, on_accept: Callback) -> None:  # noqa: ANN401
         self.target = target
@@ -62,6 +63,35 @@ class _Job:
         self.on_accept = on_accept
         self.accepted = False
         self.context = copy_context()
+
+
+class _Body(JobGreenlet):
+    """Runs one task's body after another: a greenlet's own stack costs as much to make as a job's way through it.
+
+    Attributes:
+        job: Whose body runs.
+        through: Whether it has ended, and what was switched out is its value.
+    """
+
+    job: _Job
+    through: bool
+
+    def run(self) -> None:
+        """Runs what `job` says and gives its value to the parent, again and again."""
+        while True:
+            self.parent.switch(self._run_job())
+
+    def _run_job(self) -> Any:  # noqa: ANN401 - what Celery's tracer returns
+        job = self.job
+        try:
+            return job.target(*job.args, **job.kwargs)
+        except GreenletExit:
+            raise
+        except BaseException:  # noqa: BLE001 - Celery's tracer returns failures; what it raises is a bug or an exit
+            return 1, ExceptionInfo(), 0.0
+        finally:
+            self.through = True
+            del self.job
 
 
 class TaskPool(BasePool):
@@ -75,6 +105,7 @@ class TaskPool(BasePool):
         self._incoming: deque[_Job] = deque()
         self._outgoing: deque[tuple[Callback, tuple[Any, ...]]] = deque()
         self._jobs: set[_Job] = set()
+        self._bodies: list[_Body] = []  # that are through
         self._hub: Any = None
         self._woken = False
         self._telling = False
@@ -118,23 +149,22 @@ class TaskPool(BasePool):
         while self._incoming:
             job = self._incoming.popleft()
             self._jobs.add(job)
-            body = job.body = JobGreenlet(job.target)
+            body = job.body = self._bodies.pop() if self._bodies else _Body()
+            body.job, body.through, body.on_call = job, False, partial(self._accept, job)
             body.gr_context = job.context
-            body.on_call = partial(self._accept, job)
-            self._advance(job, body.switch, *job.args, **job.kwargs)
+            self._advance(job, body.switch)
 
-    def _advance(self, job: _Job, switch: Callback, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
+    def _advance(self, job: _Job, switch: Callback, *args: Any) -> None:  # noqa: ANN401
         """Runs a job's body until it wants something awaited, or is through."""
-        try:
-            value = switch(*args, **kwargs)
-        except BaseException:  # noqa: BLE001 - Celery's tracer returns failures; what it raises is a bug or an exit
-            value = 1, ExceptionInfo(), 0.0
-        else:
-            if not job.body.dead:
-                awaited = self._loop.create_task(value, context=job.context)
-                awaited.add_done_callback(partial(self._resume, job), context=job.context)
-                return
-        del job.body  # they hold each other
+        value = switch(*args)
+        body = job.body
+        if not body.through:
+            awaited = self._loop.create_task(value, context=job.context)
+            awaited.add_done_callback(partial(self._resume, job), context=job.context)
+            return
+        del job.body
+        body.gr_context = body.on_call = None
+        self._bodies.append(body)
         self._jobs.discard(job)
         self._accept(job)
         self._tell(job.callback, value)
@@ -218,6 +248,7 @@ class TaskPool(BasePool):
             if self._jobs or self._incoming:
                 self._idle.wait(0.05)
         self._run_callbacks()
+        self._loop.call_soon_threadsafe(self._bodies.clear)  # they end where they ran
         if self._jobs:
             log.error("pool.grace_over", jobs=len(self._jobs))  # their leases end, and say what is known of them
         self._runtime.close()
