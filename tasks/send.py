@@ -133,8 +133,9 @@ async def _carry_out(
         error = JobError("the gateway answered with another job's messageId")
         settlement = replace(settlement, to=State.UNKNOWN, ids=None, recipient="", error=error)
         word = await process.settle(settlement)
-    if word != "settled":
-        log.error("job.settled_by_another", word=word, wanted=str(settlement.to), ids=settlement.ids)
+    if word != "settled":  # stale: no message of ours is out; each restart of Redis has that of what hadn't been sent
+        tell = log.info if word == "stale" and settlement.to is not State.UNKNOWN else log.error
+        tell("job.settled_by_another", word=word, wanted=str(settlement.to), ids=settlement.ids)
         raise Ignore
     if settlement.ids:
         tally.end_to_end[hold.begun.lane].add(hold.begun.waited / 1000 + boot_time() - hold.begun_at)

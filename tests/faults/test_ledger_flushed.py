@@ -1,4 +1,4 @@
-"""Somebody empties Redis under workers whose calls are out (F19)."""
+"""Somebody empties Redis, or restarts it, under workers whose calls are out (F19, F26)."""
 
 from tests.faults.conftest import MakeSite
 from tests.support.waiting import wait_until
@@ -28,3 +28,18 @@ def test_workers_outlive_an_emptied_ledger(site: MakeSite) -> None:
     here.check_all_sent_once()
     here.same_processes()
     assert [here.queue.lookup(job_id) for job_id in jobs] == [None] * CALLS
+
+
+def test_what_a_restart_took_from_a_worker_is_no_failure(site: MakeSite) -> None:
+    """F26: what had begun and waits for a slot is settled by asking, and called once: no line of it is an error."""
+    here = site()
+    worker = here.start("-c", "2")
+    here.sandbox.post("/sandbox/latency", seconds=2)
+    here.enqueue(8)
+    here.calls_are_out(2)
+    here.server.kill()
+    here.server.start()
+    wait_until(lambda: worker.lines("job.settled_by_another"), what="a hold of before is given up")
+    here.sandbox.post("/sandbox/latency", seconds=0)
+    here.check_all_sent_once()
+    assert {line["level"] for line in worker.lines("job.settled_by_another")} == {"info"}
