@@ -8,8 +8,9 @@ from typing import Final, Literal, Self
 
 from pydantic import AnyHttpUrl, Field, SecretStr, field_validator, model_validator
 
+from smsq.extras import missing
 from smsq.ledger import Policy
-from smsq.recipient import canonical_recipient
+from smsq.recipient import canonical_recipient, why_none_begins
 from smsq.settings import Settings
 
 _RATE: Final = re.compile(r"([1-9][0-9]{0,8})/([smh])")
@@ -143,12 +144,12 @@ class WorkerSettings(Settings):
     @field_validator("sentry_dsn")
     @classmethod
     def _is_a_dsn(cls, dsn: SecretStr | None) -> SecretStr | None:
-        if dsn is None or not dsn.get_secret_value().strip():
+        if dsn is None or not dsn.get_secret_value():
             return None
         try:
             from sentry_sdk.utils import Dsn
         except ImportError:
-            raise ValueError("needs the library sentry-sdk: pip install 'smsq[sentry]'") from None
+            raise ValueError(missing("sentry-sdk", "sentry")) from None
         try:
             Dsn(dsn.get_secret_value())
         except ValueError:  # of which the library's own is one
@@ -165,8 +166,12 @@ class WorkerSettings(Settings):
     @field_validator("only_to")
     @classmethod
     def _are_numbers(cls, numbers: str | None) -> str | None:
-        if numbers is not None and not all(map(_PREFIX.fullmatch, map(_digits, numbers.split(",")))):
+        if numbers is None:
+            return None
+        if not all(map(_PREFIX.fullmatch, map(_digits, numbers.split(",")))):
             raise ValueError("must be numbers with their country code, or how they begin, with commas between them")
+        if why := next(filter(None, map(why_none_begins, map(_digits, numbers.split(",")))), None):
+            raise ValueError(f"one of these begins as no recipient does: {why}")
         return numbers
 
     @field_validator("redirect_to")

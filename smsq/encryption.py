@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
 from smsq.errors import InvalidSms
+from smsq.extras import missing
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -44,7 +45,6 @@ _NO_NONCE: Final = bytes(NONCE)
 NO_KEY: Final = "a worker lacks its key (SMSQ_ENCRYPTION_KEY)"
 _DAMAGED: Final = "was changed since it was encrypted"
 _FORM: Final = "must be keys of 32 bytes each in base64, with commas between them: openssl rand -base64 32 makes one"
-_NO_LIBRARY: Final = "needs the library cryptography: pip install 'smsq[encryption]'"
 
 
 class NoKey(Exception):  # noqa: N818 - what is missing, and nothing that went wrong
@@ -110,7 +110,7 @@ class Cipher:
         try:
             from cryptography.hazmat.primitives.ciphers.aead import AESGCM
         except ImportError:
-            raise ValueError(_NO_LIBRARY) from None
+            raise ValueError(missing("cryptography", "encryption")) from None
         self._keys = [_Key(each, AESGCM) for each in keys]
         self._first = self._keys[0]
         self._by_head = {each.head: each for each in self._keys}

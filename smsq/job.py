@@ -29,6 +29,9 @@ from smsq.states import State
 RECORD_VERSION = 1
 #: The reason of a job that has failed after it was sent.
 DECLINED: Final = "declined by a moderator"
+#: The gateway's statuses of a message: on its way, and its last words.
+ON_ITS_WAY: Final = frozenset({"NEW", "ENQUEUD", "ACCEPTD", "PDLIVRD"})
+LAST_STATUSES: Final = frozenset({"UNDELIV", "REJECTD", "DELIVRD", "EXPIRED", "DELETED"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,11 @@ _MEANT: Final = (
     (re.compile("78[0-9]{10}"), "leave out the trunk prefix 8 after the country code 7"),
     (re.compile("7[0-9]{9}"), "start with the country code, 7 for Kazakhstan, if these are the ten digits after it"),
 )
+_MEANT_TO_BEGIN: Final = (
+    # Satellites are called by 870, and nobody's number begins with 70, but these are what operators' codes look like.
+    (re.compile("87(?!8)"), _MEANT[0][1]),
+    (re.compile("70"), "start with the country code, 7 for Kazakhstan"),
+)
 _LENGTH_PROBLEMS: Final = {
     ValidationResult.IS_POSSIBLE: None,
     ValidationResult.IS_POSSIBLE_LOCAL_ONLY: "lacks its area code",
@@ -76,6 +81,23 @@ def canonical_recipient(value: object) -> str:
     if problem:
         raise ValueError(next((f"{problem}: {hint}" for form, hint in _MEANT if form.fullmatch(digits)), problem))
     return digits
+
+
+def why_none_begins(digits: str) -> str | None:
+    """Says why no recipient begins with these digits; None if one can.
+
+    Args:
+        digits: A number, or its beginning, digits only.
+    """
+    lengths = range(len(digits), _MOST_DIGITS + 1)
+    beginnings = [digits[:_LONGEST_COUNTRY_CODE]]
+    while len(beginnings[0]) < _LONGEST_COUNTRY_CODE:
+        beginnings = [f"{each}{digit}" for each in beginnings for digit in range(10)]
+    can = any(_problem(beginning, length) is None for beginning in beginnings for length in lengths)
+    if can and _problem(digits[:_LONGEST_COUNTRY_CODE], len(digits)) is None:
+        return None  # it is a number
+    hint = next((hint for form, hint in _MEANT_TO_BEGIN if form.match(digits)), None)
+    return hint or (None if can else _problem(beginnings[0], len(digits)))
 
 
 def _bare_digits(value: str) -> str:

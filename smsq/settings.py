@@ -6,11 +6,11 @@ Each field says what it is, its unit and why its default; the README's table is 
 import re
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from dotenv.parser import parse_stream
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from smsq.address import Address
@@ -36,7 +36,7 @@ def _zone(name: str) -> str:
 
 
 def _keys(setting: SecretStr | None) -> SecretStr | None:
-    if setting is None or not setting.get_secret_value().strip():
+    if setting is None or not setting.get_secret_value():
         return None
     Cipher.parse(setting.get_secret_value())
     return setting
@@ -69,6 +69,24 @@ class Settings(BaseSettings):
         default=None,
         description="Keys in base64 by which messages are encrypted in Redis: the first; decrypted: any. Secret",
     )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _none_and_blank(cls, value: object, info: ValidationInfo) -> object:
+        """Takes ``none`` where that is the default, as the README's table writes it, and no secret of spaces alone.
+
+        A secret of spaces was meant to be one: as none at all, nothing would be encrypted, and nobody would hear of it.
+        """
+        field = cls.model_fields[str(info.field_name)]
+        given = value.get_secret_value() if isinstance(value, SecretStr) else value
+        if not isinstance(given, str):
+            return value
+        is_secret = SecretStr in (field.annotation, *get_args(field.annotation))
+        if is_secret and given and not given.strip():
+            raise ValueError("is blank: leave it out, or write none")
+        if given.strip().lower() == "none" and (field.default is None or is_secret):
+            return field.default
+        return value
 
     @classmethod
     def load(cls, **given: Any) -> Self:  # noqa: ANN401 - pydantic's own signature

@@ -39,7 +39,7 @@ def reported_message(body: bytes, secret: str, *, zone: tzinfo = UTC, now: float
         ValueError: There is no secret.
         WebhookRefused: It isn't the gateway's, or is older than two days. To be answered with 403.
     """
-    if not secret:
+    if not secret.strip():
         raise ValueError("the webhook's secret key is needed: without it anybody could call")
     event = _read(body)
     if not hmac.compare_digest(str(event.get("sign")).encode(errors="replace"), _sign(event, secret)):

@@ -9,12 +9,13 @@ from typing import Final, Literal
 from smsq.gateway.answers import Kind, Outcome
 from smsq.gateway.client import CAMPAIGN_GET, SMS_STATUS, Client
 from smsq.gateway.envelope import read_detail, whole_number
+from smsq.job import LAST_STATUSES
 from smsq.privacy import redact
 
 MOST_MESSAGES: Final = 100
 """So many messages' statuses are given by one call."""
 
-FINAL_STATUSES: Final = frozenset({"UNDELIV", "REJECTD", "DELIVRD", "EXPIRED", "DELETED"})
+FINAL_STATUSES: Final = LAST_STATUSES
 """The last words about a message. Any other, also one that nobody documented, may be followed by another."""
 
 _STATUS: Final = re.compile(r"[A-Z_]{1,16}")

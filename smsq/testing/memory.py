@@ -116,9 +116,12 @@ class MemoryLedger:
             self._sent(job_id)["delivery"] = status
 
     def _sent(self, job_id: str) -> dict[str, str]:
+        self._end_what_is_over(job_id)
         record = self._records[job_id]
         if record["state"] != State.SENT:
-            raise ValueError(f"it is {record['state']}: nothing comes after that")
+            state = State(record["state"])
+            what = "nothing comes after that" if state.final else "deliver() comes first"
+            raise ValueError(f"it is {state}: {what}")
         return record
 
     def on_end(self, key: str, wake: Callable[[], None]) -> None:

@@ -12,7 +12,7 @@ from unittest import mock
 from smsq.async_connection import AsyncRunner
 from smsq.connection import SyncRunner
 from smsq.errors import QueueUnavailable
-from smsq.job import DECLINED, Job, JobError, moment
+from smsq.job import DECLINED, LAST_STATUSES, ON_ITS_WAY, Job, JobError, moment
 from smsq.message import load
 from smsq.scripts import Call
 from smsq.sms import Sms
@@ -74,11 +74,16 @@ class OutboxMessage:
         """Lets the gateway say how far it has come, as with `SMSQ_DELIVERY`: `job.delivery`.
 
         Args:
-            status: The gateway's word, such as ``DELIVRD`` or ``UNDELIV``.
+            status: One of the gateway's: ``NEW``, ``ENQUEUD``, ``ACCEPTD``, ``PDLIVRD`` on its way; ``DELIVRD``,
+                ``UNDELIV``, ``REJECTD``, ``EXPIRED``, ``DELETED`` in the end.
 
         Raises:
-            ValueError: It wasn't sent.
+            ValueError: It wasn't sent, or the gateway has no such status.
         """
+        if status not in ON_ITS_WAY | LAST_STATUSES:
+            raise ValueError(
+                f"the gateway has no such status; there are {', '.join(sorted(ON_ITS_WAY | LAST_STATUSES))}"
+            )
         self._ledger.report(self.job_id, status)
 
     def decline(self, comment: str = "") -> None:

@@ -48,12 +48,42 @@ for end in (transaction.rollback, transaction.commit):
 transaction.set_autocommit(True)
 call_command("smsq_relay")
 """
+#: A second relay comes while the first asks Redis, and is faster.
+_TWO_RELAYS = """
+from django.core.management import call_command
+call_command("migrate", verbosity=0)
+from smsq import Sms
+from smsq.contrib import outbox
+from smsq.contrib.django.models import OutboxMessage
+from smsq.contrib.django.conf import get_queue
+from smsq.contrib.django.outbox import relay
+for _ in range(3):
+    row = OutboxMessage()
+    row.payload = outbox.pack(get_queue(), str(row.id), Sms(recipient="+77010000001", text="Hello"))
+    row.save(force_insert=True)
+counted, enqueue = [], get_queue().enqueue
+def slow(*arguments, **options):
+    if not counted:
+        counted.append(None)
+        counted[0] = relay()
+    return enqueue(*arguments, **options)
+get_queue().enqueue = slow
+counted.append(relay())
+print(len(counted), sum(counted))
+"""
 
 
 def test_a_transaction_by_hand_is_the_relays(run: Run) -> None:
     """Django tells nobody of a commit without `atomic` and autocommit: no error, and the relay hands the row over."""
     out, err = run("django", "shell", "-v", "0", "-c", _BY_HAND).communicate(timeout=60)
     assert out == "relayed 1\n", err
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_of_two_relays_one_counts_a_row(run: Run) -> None:
+    """Neither can lock what it hands over."""
+    out, err = run("django", "shell", "-v", "0", "-c", _TWO_RELAYS).communicate(timeout=60)
+    assert out == "2 3\n", err
 
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)

@@ -3,18 +3,21 @@
 import asyncio
 import json
 import logging
+import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
-from smsq import InvalidSms, QueueUnavailable, Sms, SmsQueue
+from smsq import InvalidSms, Job, QueueUnavailable, Sms, SmsQueue
 from smsq.contrib.sqlalchemy import Outbox
 from smsq.contrib.sqlalchemy.__main__ import main
 from tests.contrib.databases import Database, with_savepoints
@@ -204,6 +207,41 @@ def test_a_person_decides_about_refused_rows(
     assert accepted(queue) == 1
 
 
+@pytest.mark.parametrize("driver", ["sync", "async"])
+def test_of_two_relays_one_counts_a_row(
+    outbox: Outbox, queue: SmsQueue, engine: sa.Engine, database: Database, driver: str
+) -> None:
+    """Also where neither can lock what it hands over: the second comes while the first asks Redis, and is faster."""
+    with engine.begin() as connection:
+        for _ in range(3):
+            outbox.enqueue(connection, _SMS, batch_id="all")
+    counted: list[int] = []
+    other_engine = sa.create_engine(database.url)
+
+    class Slow(SmsQueue):
+        def enqueue(self, *arguments: Any, **options: Any) -> Job:  # noqa: ANN401
+            if not counted:
+                counted.append(Outbox(sa.MetaData(), queue).relay(other_engine))
+            return super().enqueue(*arguments, **options)
+
+        async def aenqueue(self, *arguments: Any, **options: Any) -> Job:  # noqa: ANN401
+            return self.enqueue(*arguments, **options)
+
+    async def relay() -> None:
+        async_engine = create_async_engine(database.async_url)
+        counted.append(await slow.arelay(async_engine))
+        await async_engine.dispose()
+
+    slow = Outbox(sa.MetaData(), Slow(settings=queue.settings))
+    if driver == "async":
+        asyncio.run(relay())
+    else:
+        counted.append(slow.relay(engine))
+    other_engine.dispose()
+    assert len(counted) == 2
+    assert sum(counted) == accepted(queue) == 3
+
+
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_what_cant_be_read_holds_nothing_up(
     outbox: Outbox, queue: SmsQueue, engine: sa.Engine, database: Database
@@ -281,3 +319,25 @@ def test_without_an_async_engine_greenlet_isnt_needed() -> None:
     """As it isn't by SQLAlchemy alone."""
     script = "import sys\nsys.modules['greenlet'] = None\nimport smsq.contrib.sqlalchemy.__main__"
     subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True, timeout=60)
+
+
+@pytest.mark.parametrize(
+    ("code", "package", "extra"),
+    [
+        (["-m", "smsq.contrib.sqlalchemy", "relay"], "sqlalchemy", "smsq[sqlalchemy]"),
+        (["-c", "from smsq.contrib.sqlalchemy import Outbox"], "sqlalchemy", "smsq[sqlalchemy]"),
+        (["-c", "from smsq.contrib.django import get_queue"], "django", "smsq[django]"),
+    ],
+    ids=["its command", "its package", "django's"],
+)
+def test_without_the_library_the_extra_is_named(code: list[str], package: str, extra: str, tmp_path: Path) -> None:
+    """A command says it in one line; code in the last line of its traceback."""
+    (tmp_path / "sitecustomize.py").write_text(f"import sys\nsys.modules[{package!r}] = None\n")
+    env = os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
+    ended = subprocess.run(
+        [sys.executable, *code], env=env, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert ended.returncode == (2 if code[0] == "-m" else 1)
+    *before, line = ended.stderr.splitlines()
+    assert line.endswith(f"smsq.contrib.{package} needs the library {package}: pip install '{extra}'")
+    assert bool(before) is (code[0] == "-c")

@@ -92,7 +92,8 @@ def test_other_events_are_none_of_ours(event: object) -> None:
     assert read(event) is None
 
 
-def test_without_a_secret_nothing_is_read() -> None:
+@pytest.mark.parametrize("secret", ["", " "])
+def test_without_a_secret_nothing_is_read(secret: str) -> None:
     """Anybody could sign with none."""
     with pytest.raises(ValueError, match="secret"):
-        reported_message(json.dumps(report("")).encode(), "", now=NOW)
+        reported_message(json.dumps(report(secret)).encode(), secret, now=NOW)

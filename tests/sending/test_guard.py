@@ -56,6 +56,31 @@ def test_what_names_no_number_is_refused(numbers: str) -> None:
     assert len(raised.value.problems) == 1
 
 
+@pytest.mark.parametrize(
+    ("numbers", "why"),
+    [
+        ("8701", "instead of the trunk prefix 8"),
+        ("+77010000001, 87 0", "instead of the trunk prefix 8"),
+        ("8 (747)", "instead of the trunk prefix 8"),
+        ("701", "start with the country code, 7 for Kazakhstan"),
+        ("999", "doesn't start with a country code that exists"),
+        ("+7701,4420", ""),
+        ("8", ""),
+        ("870712345678", ""),
+    ],
+)
+def test_what_no_recipient_begins_with_is_refused(numbers: str, why: str) -> None:
+    """Numbers are compared with their country code: such a guard would cancel every job, and say nothing of why."""
+    if not why:
+        assert WorkerSettings.load(MOBIZON_API_KEY="k" * 40, only_to=numbers).allowed
+        return
+    with pytest.raises(ConfigurationError) as raised:
+        WorkerSettings.load(MOBIZON_API_KEY="k" * 40, only_to=numbers)
+    [line] = raised.value.problems
+    assert line.startswith("SMSQ_ONLY_TO: one of these begins as no recipient does: ")
+    assert line.endswith(why)
+
+
 def test_every_message_goes_to_one_number(
     standing: StartWorker, shared_sandbox: Sandbox, shared_server: Server, client: "redis.Redis"
 ) -> None:

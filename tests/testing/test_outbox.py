@@ -219,6 +219,15 @@ def test_what_comes_after_it_was_sent(sms_outbox: Outbox) -> None:
     assert batch
     assert (batch.counts[State.FAILED], batch.declined, batch.deliveries) == (2, 1, {"DELIVRD": 1})
     for late in (refused, declined):
-        with pytest.raises(ValueError, match="it is failed"):
+        with pytest.raises(ValueError, match="it is failed: nothing comes after that"):
             late.delivered()
+    with pytest.raises(ValueError, match=r"the gateway has no such status; there are ACCEPTD, .*DELIVRD"):
+        delivered.delivered("NONSENSE")
+    delivered.delivered("UNDELIV")
+    assert delivered.job.delivery == "UNDELIV"
+    sms_outbox.hold()
+    MADE_BEFORE.enqueue(_sms())
+    for too_early in (sms_outbox[-1].decline, sms_outbox[-1].delivered):
+        with pytest.raises(ValueError, match=r"it is queued: deliver\(\) comes first"):
+            too_early()
     assert MADE_BEFORE.ask_delivery(1) is False

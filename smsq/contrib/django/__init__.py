@@ -7,6 +7,10 @@
 The names are those of the variables `SMSQ_…`, without the prefix; what isn't given comes from the environment.
 """
 
-from smsq.contrib.django.conf import get_queue
+from smsq.extras import require
+
+require(__name__, "django", "django")
+
+from smsq.contrib.django.conf import get_queue  # noqa: E402 - what is missing is said first
 
 __all__ = ["get_queue"]

@@ -76,11 +76,11 @@ def relay(using: str | None = None) -> int:
             rows = list(_waiting(database)[: outbox.BATCH])
             for row in rows:
                 try:
-                    _hand_over(row, database)
+                    marked = _hand_over(row, database)
                 except QueueUnavailable as error:
                     failed = error
                     break
-                relayed += row.state == OutboxMessage.State.RELAYED
+                relayed += marked and row.state == OutboxMessage.State.RELAYED
         if failed:
             raise failed
         if not rows:
@@ -139,12 +139,18 @@ def _skips_locked(database: str) -> bool:
     return connections[database].features.has_select_for_update_skip_locked
 
 
-def _hand_over(row: OutboxMessage, database: str) -> None:
-    """Makes a row a job, or puts it aside with the reason, and marks it. Twice is as once: the key is the same."""
+def _hand_over(row: OutboxMessage, database: str) -> bool:
+    """Makes a row a job, or puts it aside with the reason, and marks it. Twice is as once: the key is the same.
+
+    Returns:
+        Whether it was this that marked it, and no other relay.
+    """
     changes = outbox.hand_over(get_queue(), row.payload, row.created_at).changes
-    OutboxMessage.objects.using(database).filter(pk=row.pk, state=OutboxMessage.State.WAITING).update(**changes)
+    waiting = OutboxMessage.objects.using(database).filter(pk=row.pk, state=OutboxMessage.State.WAITING)
+    marked = waiting.update(**changes)
     for name, value in changes.items():
         setattr(row, name, value)
+    return marked > 0
 
 
 def _after_commit(row: OutboxMessage, database: str) -> None:

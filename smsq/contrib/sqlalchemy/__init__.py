@@ -12,6 +12,10 @@ Rolled back, nothing is sent. Committed, the queue gets it at once; `python -m s
 that missed.
 """
 
-from smsq.contrib.sqlalchemy.outbox import Outbox, OutboxMessage
+from smsq.extras import require
+
+require(__name__, "sqlalchemy", "sqlalchemy")
+
+from smsq.contrib.sqlalchemy.outbox import Outbox, OutboxMessage  # noqa: E402 - what is missing is said first
 
 __all__ = ["Outbox", "OutboxMessage"]

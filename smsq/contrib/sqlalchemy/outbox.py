@@ -131,7 +131,7 @@ class Outbox:
         while True:
             with engine.connect() as connection:
                 done = self._relay_some(connection)
-            relayed += sum(each.state is outbox.State.RELAYED for each in done.handed.values())
+            relayed += done.relayed
             if done.failed:
                 raise done.failed
             if not done.handed:
@@ -213,9 +213,9 @@ class Outbox:
         if not lock:
             connection.commit()  # SQLite lets nobody else write during a transaction that will
         done = self._hand_over(connection.engine, found)
-        rows.mark(connection, self.table, done.handed)
+        relayed = rows.mark(connection, self.table, done.handed)
         connection.commit()
-        return done
+        return done._replace(relayed=relayed)
 
     def _hand_over(self, engine: sa.Engine, found: list[rows.Row]) -> "_Done":
         """Makes rows jobs, or says why not, until Redis doesn't answer. Twice is as once: the keys are the same."""
@@ -234,10 +234,11 @@ class Outbox:
 
 
 class _Done(NamedTuple):
-    """What came of rows, and why it stopped early."""
+    """What came of rows, why it stopped early, and how many of them this relay was the first to mark as jobs."""
 
     handed: dict[uuid.UUID, outbox.Handed]
     failed: QueueUnavailable | None = None
+    relayed: int = 0
 
 
 def _is_open(connection: sa.Connection) -> bool:

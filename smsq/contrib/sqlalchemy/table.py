@@ -74,8 +74,14 @@ def skips_locked(connection: sa.Connection) -> bool:
     return connection.dialect.name in _SKIPS_LOCKED
 
 
-def mark(connection: sa.Connection, table: sa.Table, handed: Mapping[uuid.UUID, outbox.Handed]) -> None:
-    """Writes down what came of rows that wait: those that became jobs in one go, and those that were refused."""
+def mark(connection: sa.Connection, table: sa.Table, handed: Mapping[uuid.UUID, outbox.Handed]) -> int:
+    """Writes down what came of rows that wait: those that became jobs in one go, and those that were refused.
+
+    Returns:
+        How many became jobs by this. Those that another relay has marked meanwhile aren't counted, unless the driver
+        can't tell.
+    """
+    relayed = 0
     still = (table.c.id == sa.bindparam("row_id")) & (table.c.state == State.WAITING.value)
     for state in (State.RELAYED, State.REFUSED):
         rows = [
@@ -87,7 +93,10 @@ def mark(connection: sa.Connection, table: sa.Table, handed: Mapping[uuid.UUID, 
             columns: dict[str, sa.BindParameter[str]] = {
                 name.removeprefix("new_"): sa.bindparam(name) for name in rows[0] if name != "row_id"
             }
-            connection.execute(table.update().where(still).values(columns), rows)
+            marked = connection.execute(table.update().where(still).values(columns), rows).rowcount
+            if state is State.RELAYED:
+                relayed = marked if 0 <= marked <= len(rows) else len(rows)
+    return relayed
 
 
 def refused(connection: sa.Connection, table: sa.Table) -> list[Row]:
