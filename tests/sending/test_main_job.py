@@ -102,16 +102,19 @@ def test_exactly_these_characters_arrive(worker_up: Worker, queue: SmsQueue, san
 
 def test_nothing_of_the_text_stays(worker_up: Worker, queue: SmsQueue, server: Server) -> None:
     """While it waits the text is in the job's record; once it is sent, nowhere."""
-    text = "Сегодня в 15:00 придёт курьер, код 4711"
-    pieces = [text[start : start + 8].encode() for start in range(len(text) - 8)]
-    later = queue.enqueue(Sms(recipient=ordinary(3), text=text), send_at=datetime.now(UTC) + timedelta(seconds=1))
-    assert all(piece in server.contents() for piece in pieces[:8])
-    done = queue.wait(later.id, 20)
+
+    def pieces(text: str) -> list[bytes]:
+        return [text[start : start + 8].encode() for start in range(len(text) - 8)]
+
+    waiting, sent = "Завтра в 15:00 придёт курьер, код 4711", "Ваш заказ № 815 уже отправлен почтой"
+    queue.enqueue(Sms(recipient=ordinary(2), text=waiting), send_at=datetime.now(UTC) + timedelta(minutes=50))
+    done = queue.wait(queue.enqueue(Sms(recipient=ordinary(3), text=sent)).id, 20)
     assert done
     assert done.state is State.SENT
     held = server.contents()
+    assert all(piece in held for piece in pieces(waiting)[:8])
     assert ordinary(3).encode() in held
-    assert not any(piece in held for piece in pieces)
+    assert not any(piece in held for piece in pieces(sent))
 
 
 def test_many_jobs_are_each_sent_once(worker_up: Worker, queue: SmsQueue, sandbox: Sandbox) -> None:
