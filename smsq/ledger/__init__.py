@@ -4,7 +4,7 @@ The scripts are the protocol (`smsq/lua`, each with its contract on top); here t
 their answers too. Nothing else reads or writes the ledger's keys.
 
 - `producing`: accepting jobs, looking them up, cancelling them;
-- `holding`: what a worker does with a job of its lanes, from take to settle;
+- `holding`: what a worker does with a job of its lanes, from take to begin; `settling`: how it ends;
 - `asking`: what is due, and the questions to the gateway;
 - `following`: what became of a message after it was sent;
 - `operating`: what operators see and do;
@@ -29,21 +29,15 @@ from smsq.ledger.following import (
 )
 from smsq.ledger.holding import (
     BEGIN_WORDS,
-    SETTLE_WORDS,
     BeginWord,
     Begun,
-    Heard,
     Purged,
-    Settled,
-    Settlement,
-    SettleWord,
     Taken,
     TakenJob,
     begin,
     purge,
     renew,
     reserve,
-    settle,
     take,
     untake,
 )
@@ -82,6 +76,7 @@ from smsq.ledger.producing import (
     lookup,
     watch,
 )
+from smsq.ledger.settling import SETTLE_WORDS, Heard, Settled, Settlement, SettleWord, settle
 
 __all__ = [
     "BEGIN_WORDS",

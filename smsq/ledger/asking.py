@@ -7,7 +7,8 @@ from typing import Any, Literal, NamedTuple, cast, get_args
 
 from smsq.lanes import Lane
 from smsq.ledger.following import Following
-from smsq.ledger.holding import LOOK_AGAIN, Heard
+from smsq.ledger.holding import LOOK_AGAIN
+from smsq.ledger.settling import Heard
 from smsq.scripts import Call, script, text
 
 ToldWord = Literal["found", "absent", "near", "empty", "cant_tell"]
