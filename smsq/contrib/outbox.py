@@ -2,9 +2,15 @@
 
 A row is written in the transaction that it belongs to, and handed to Redis after the commit. Whoever hands it over may
 die before the row is marked: the idempotency key, made of the row's id, has the next one get the same job.
+
+With `SMSQ_ENCRYPTION_KEY` a row is encrypted as a job's record is, as a whole and under its id. One whose key a relay
+lacks waits for a relay that has it.
 """
 
+import base64
 import json
+import logging
+import secrets
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,13 +19,18 @@ from enum import StrEnum
 from typing import Any, Final, Literal, TypedDict, Unpack
 
 from smsq import IdempotencyConflict, InvalidSms, Job, Sms, SmsQueue, message
+from smsq.encryption import NONCE, Cipher, open_message
 from smsq.lanes import Lane
+
+_log = logging.getLogger("smsq.outbox")
 
 #: A job whose time is over before it reaches the queue is scheduled by so much, and expired by then: nobody calls.
 _NEVER = timedelta(minutes=1)
 _AT_ONCE = 0.001
 #: Rows that a relay reads, and marks, at a time.
 BATCH: Final = 100
+#: The field of a payload that holds the others, encrypted and in base64.
+_SEALED: Final = "sealed"
 
 
 class State(StrEnum):
@@ -51,7 +62,7 @@ class Options(TypedDict, total=False):
 
 
 class Payload(str):
-    """What a row stores until it is relayed. Number and text are in it, so logs of SQL and errors don't show it."""
+    """What a row stores until it is relayed. Number and text may be in it: logs of SQL and errors don't show it."""
 
     __slots__ = ()
 
@@ -114,28 +125,38 @@ def pack(queue: SmsQueue, row_id: str, sms: Sms, **options: Unpack[Options]) -> 
         "send_at": send_at and send_at.timestamp(),
         "expires": expires_in and now + expires_in,
     }
-    return Payload(json.dumps(stored))
+    plain = json.dumps(stored)
+    return Payload(_sealed(settings.cipher, plain, row_id, prepared.recipient) if settings.cipher else plain)
 
 
-def hand_over(queue: SmsQueue, payload: str, written: datetime, *, enqueue: Callable[..., Job] | None = None) -> Handed:
+def hand_over(
+    queue: SmsQueue, row_id: str, payload: str, written: datetime, *, enqueue: Callable[..., Job] | None = None
+) -> Handed:
     """Hands a row's message to the queue; again, it gives the same job.
 
     Args:
-        queue: The queue.
+        queue: The queue, whose settings have the keys.
+        row_id: The row's id, as `pack` was given it.
         payload: What `pack` returned.
         written: When the row was written.
         enqueue: How the queue is asked; None takes `SmsQueue.enqueue`.
 
     Raises:
         QueueUnavailable: Redis didn't confirm; the row waits.
+        NoKey: The row is encrypted by a key that the queue's settings don't have; it waits.
     """
     payload = Payload(payload)
-    since = max(written.timestamp(), _released(payload))
+    stored = _stored(payload)
+    since = max(written.timestamp(), _released(stored))
     if time.time() - since >= queue.settings.retention_ms / 1000:
         # If it was handed over and not marked, its key may be forgotten by now.
         return Handed(None, "older than idempotency keys are kept: it may have been sent")
+    try:
+        stored = _opened(queue.settings.cipher, stored, row_id)
+    except InvalidSms as error:
+        return Handed(None, str(error))
     refused = "unreadable"
-    for offer in _offers(payload, time.time()):
+    for offer in _offers(stored, time.time()):
         try:
             return Handed((enqueue or queue.enqueue)(offer.sms, **offer.options).id)
         except (InvalidSms, IdempotencyConflict) as error:  # neither repeats a number, a text or a key
@@ -149,6 +170,56 @@ def release(payload: str) -> Payload:
     return Payload(json.dumps(stored | {"released": time.time()}) if stored else payload)
 
 
+class Unread:
+    """Tells how many rows a relay can't decrypt: once, and again when they become more or fewer. Thread-safe enough."""
+
+    def __init__(self) -> None:
+        self._told = 0
+
+    def tell(self, count: int) -> None:
+        """Logs it.
+
+        Args:
+            count: How many rows were left waiting by this look at the table, for lack of their key.
+        """
+        if count and count != self._told:
+            _log.warning(
+                "outbox: rows that wait for a relay that has their key: %d. Give this one the keys of those who"
+                " enqueued them (SMSQ_ENCRYPTION_KEY)",
+                count,
+            )
+        self._told = count
+
+
+unread: Final = Unread()
+
+
+def _sealed(cipher: Cipher, plain: str, row_id: str, number: str) -> str:
+    sealed = cipher.seal_message(plain, _owner(row_id), number, secrets.token_bytes(NONCE))
+    return json.dumps({_SEALED: base64.b64encode(sealed).decode()})
+
+
+def _opened(cipher: Cipher | None, stored: dict[str, Any], row_id: str) -> dict[str, Any]:
+    """Returns what a payload holds, decrypted if it is encrypted; empty if a foreign hand has damaged it.
+
+    Raises:
+        NoKey: Its key isn't known here.
+        InvalidSms: It was changed since it was encrypted, or is another row's.
+    """
+    if _SEALED not in stored:
+        return stored
+    try:
+        sealed = base64.b64decode(stored[_SEALED], validate=True)
+    except (ValueError, TypeError):
+        return {}
+    return _stored(open_message(cipher, sealed, _owner(row_id)).decode(errors="replace"))
+
+
+def _owner(row_id: str) -> str:
+    """As whose a row is encrypted, beside the jobs' own ids."""
+    return f"outbox:{row_id}"
+
+
 def _stored(payload: str) -> dict[str, Any]:
     """Reads a payload; empty if a foreign hand has damaged it."""
     try:
@@ -158,18 +229,17 @@ def _stored(payload: str) -> dict[str, Any]:
     return stored if isinstance(stored, dict) else {}
 
 
-def _released(payload: str) -> float:
+def _released(stored: dict[str, Any]) -> float:
     """When a person released the row, in Unix seconds; 0 if nobody did."""
-    released = _stored(payload).get("released", 0)
+    released = stored.get("released", 0)
     return released if isinstance(released, int | float) else 0
 
 
-def _offers(payload: str, now: float) -> Iterator[Offer]:
+def _offers(stored: dict[str, Any], now: float) -> Iterator[Offer]:
     """The ways to enqueue a row, to be tried in turn until one isn't refused; none if it can't be read.
 
     An option that isn't known may come from a newer version: without it, something else would be sent.
     """
-    stored = _stored(payload)
     try:
         sms = message.load(stored["sms"], trusted=stored["rules"] == message.RULES_VERSION)
         options: dict[str, Any] = dict(stored["options"])

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from smsq.contrib.sqlalchemy.__main__ import main
 from tests.contrib.databases import Database
 from tests.support import postgres
 from tests.support.sandbox import ROOT
@@ -15,6 +16,7 @@ from tests.support.server import Server
 from tests.support.worker import environment
 
 Run = Callable[..., "subprocess.Popen[str]"]
+Command = Callable[..., tuple[int, str, str]]
 #: What a test runs on that runs once.
 BEST = "sqlite" if postgres.missing() else "postgresql"
 
@@ -75,3 +77,17 @@ def run(server: Server, database: Database) -> Iterator[Run]:
     for each in started:
         each.kill()
         each.communicate()
+
+
+@pytest.fixture
+def command(
+    server: Server, database: Database, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Command:
+    """Runs `python -m smsq.contrib.sqlalchemy`, in this process; returns exit code, output and errors."""
+    monkeypatch.setenv("SMSQ_REDIS_URL", server.url)
+    monkeypatch.setenv("DATABASE_URL", database.url)
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        return main(arguments), *capsys.readouterr()
+
+    return run

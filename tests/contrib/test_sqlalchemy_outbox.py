@@ -6,7 +6,7 @@ import logging
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,12 +19,11 @@ from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
 from smsq import InvalidSms, Job, QueueUnavailable, Sms, SmsQueue
 from smsq.contrib.sqlalchemy import Outbox
-from smsq.contrib.sqlalchemy.__main__ import main
+from tests.contrib.conftest import Command
 from tests.contrib.databases import Database, with_savepoints
 from tests.support.sandbox import ROOT
 from tests.support.server import Server, free_port
 
-Command = Callable[..., tuple[int, str, str]]
 _SMS = Sms(recipient="+77010000001", text="Код: 4711")
 
 
@@ -46,20 +45,6 @@ def engine(database: Database) -> Iterator[sa.Engine]:
 def redis_away() -> SmsQueue:
     """A queue that nobody answers for."""
     return SmsQueue(f"redis://127.0.0.1:{free_port()}/0")
-
-
-@pytest.fixture
-def command(
-    server: Server, database: Database, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Command:
-    """Runs `python -m smsq.contrib.sqlalchemy`, in this process; returns exit code, output and errors."""
-    monkeypatch.setenv("SMSQ_REDIS_URL", server.url)
-    monkeypatch.setenv("DATABASE_URL", database.url)
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        return main(arguments), *capsys.readouterr()
-
-    return run
 
 
 def made(engine: sa.Engine, queue: SmsQueue) -> Outbox:

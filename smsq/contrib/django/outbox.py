@@ -9,12 +9,13 @@ from functools import partial
 from typing import Unpack
 
 from django.db import connections, router, transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from smsq import QueueUnavailable, Sms
 from smsq.contrib import outbox
 from smsq.contrib.django.conf import get_queue
 from smsq.contrib.django.models import OutboxMessage
+from smsq.encryption import NoKey
 
 _log = logging.getLogger("smsq.outbox")
 
@@ -58,6 +59,8 @@ def enqueue_on_commit(sms: Sms, *, using: str | None = None, **options: Unpack[o
 def relay(using: str | None = None) -> int:
     """Hands over what waits, oldest first. Several may run at once, where the database can beside each other.
 
+    A row that is encrypted by a key that isn't in the settings goes on waiting; the log tells of it.
+
     Args:
         using: The database's alias; None asks the routers.
 
@@ -68,22 +71,27 @@ def relay(using: str | None = None) -> int:
         QueueUnavailable: Redis didn't confirm; what wasn't handed over waits.
     """
     database = using or router.db_for_write(OutboxMessage)
-    relayed = 0
+    relayed = locked = 0
+    after: OutboxMessage | None = None
     while True:
         failed: QueueUnavailable | None = None
         # Without row locks each mark is a transaction of its own: SQLite lets nobody else write during one.
         with transaction.atomic(using=database) if _skips_locked(database) else nullcontext():
-            rows = list(_waiting(database)[: outbox.BATCH])
+            rows = list(_waiting(database, after)[: outbox.BATCH])
             for row in rows:
                 try:
                     marked = _hand_over(row, database)
                 except QueueUnavailable as error:
                     failed = error
                     break
+                except NoKey:
+                    after, locked = row, locked + 1
+                    continue
                 relayed += marked and row.state == OutboxMessage.State.RELAYED
         if failed:
             raise failed
         if not rows:
+            outbox.unread.tell(locked)
             return relayed
 
 
@@ -130,8 +138,11 @@ def discard(ids: Iterable[uuid.UUID], using: str | None = None) -> list[uuid.UUI
     return [each for each in ids if refused(using).filter(id=each).delete()[0]]
 
 
-def _waiting(database: str) -> QuerySet[OutboxMessage]:
-    rows = OutboxMessage.objects.using(database).filter(state=OutboxMessage.State.WAITING).order_by("created_at")
+def _waiting(database: str, after: OutboxMessage | None) -> QuerySet[OutboxMessage]:
+    """The rows that wait, oldest first, after the last that could not be decrypted."""
+    rows = OutboxMessage.objects.using(database).filter(state=OutboxMessage.State.WAITING).order_by("created_at", "id")
+    if after:
+        rows = rows.filter(Q(created_at__gt=after.created_at) | Q(created_at=after.created_at, id__gt=after.id))
     return rows.select_for_update(skip_locked=True) if _skips_locked(database) else rows
 
 
@@ -145,7 +156,7 @@ def _hand_over(row: OutboxMessage, database: str) -> bool:
     Returns:
         Whether it was this that marked it, and no other relay.
     """
-    changes = outbox.hand_over(get_queue(), row.payload, row.created_at).changes
+    changes = outbox.hand_over(get_queue(), str(row.id), row.payload, row.created_at).changes
     waiting = OutboxMessage.objects.using(database).filter(pk=row.pk, state=OutboxMessage.State.WAITING)
     marked = waiting.update(**changes)
     for name, value in changes.items():

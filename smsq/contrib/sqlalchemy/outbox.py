@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session, SessionTransaction, scoped_session, sessionm
 from smsq import Job, QueueUnavailable, Sms, SmsQueue
 from smsq.contrib import outbox
 from smsq.contrib.sqlalchemy import table as rows
+from smsq.encryption import NoKey
 
 if TYPE_CHECKING:  # without greenlet, which only async engines need, it can't be imported
     from sqlalchemy.ext.asyncio import (
@@ -117,6 +118,8 @@ class Outbox:
     def relay(self, bind: sa.Engine | sessionmaker[Any] | scoped_session[Any]) -> int:
         """Hands over what waits, oldest first. Several may run at once.
 
+        A row that is encrypted by a key that isn't in the queue's settings goes on waiting; the log tells of it.
+
         Args:
             bind: An engine, or what makes sessions.
 
@@ -127,14 +130,17 @@ class Outbox:
             QueueUnavailable: Redis didn't confirm; what wasn't handed over waits.
         """
         engine = bind if isinstance(bind, sa.Engine) else self._engine(bind())
-        relayed = 0
+        relayed = locked = 0
+        after: rows.Row | None = None
         while True:
             with engine.connect() as connection:
-                done = self._relay_some(connection)
-            relayed += done.relayed
+                done = self._relay_some(connection, after)
+            relayed, locked = relayed + done.relayed, locked + len(done.locked)
+            after = done.locked[-1] if done.locked else after
             if done.failed:
                 raise done.failed
-            if not done.handed:
+            if not (done.handed or done.locked):
+                outbox.unread.tell(locked)
                 return relayed
 
     async def arelay(self, bind: "AsyncEngine | async_sessionmaker[Any] | async_scoped_session[Any]") -> int:
@@ -207,9 +213,9 @@ class Outbox:
 
     # -- to the queue
 
-    def _relay_some(self, connection: sa.Connection) -> "_Done":
+    def _relay_some(self, connection: sa.Connection, after: rows.Row | None) -> "_Done":
         lock = rows.skips_locked(connection)
-        found = rows.waiting(connection, self.table, lock=lock)
+        found = rows.waiting(connection, self.table, after, lock=lock)
         if not lock:
             connection.commit()  # SQLite lets nobody else write during a transaction that will
         done = self._hand_over(connection.engine, found)
@@ -221,12 +227,15 @@ class Outbox:
         """Makes rows jobs, or says why not, until Redis doesn't answer. Twice is as once: the keys are the same."""
         enqueue = self._await_enqueue if engine.dialect.is_async else self.queue.enqueue
         handed: dict[uuid.UUID, outbox.Handed] = {}
+        locked: list[rows.Row] = []
         for row in found:
             try:
-                handed[row.id] = outbox.hand_over(self.queue, row.payload, row.written, enqueue=enqueue)
+                handed[row.id] = outbox.hand_over(self.queue, str(row.id), row.payload, row.written, enqueue=enqueue)
+            except NoKey:
+                locked.append(row)
             except QueueUnavailable as error:
-                return _Done(handed, error)
-        return _Done(handed)
+                return _Done(handed, locked, error)
+        return _Done(handed, locked)
 
     def _await_enqueue(self, sms: Sms, **options: Any) -> Job:  # noqa: ANN401 - as `SmsQueue.enqueue`
         """Awaits the queue from code that isn't async, as SQLAlchemy's own drivers do: the event loop goes on."""
@@ -234,9 +243,10 @@ class Outbox:
 
 
 class _Done(NamedTuple):
-    """What came of rows, why it stopped early, and how many of them this relay was the first to mark as jobs."""
+    """What came of rows, whose key is lacking, why it stopped early, and how many were first marked as jobs by this."""
 
     handed: dict[uuid.UUID, outbox.Handed]
+    locked: list[rows.Row]
     failed: QueueUnavailable | None = None
     relayed: int = 0
 

@@ -61,9 +61,19 @@ def read(connection: sa.Connection, table: sa.Table, ids: Sequence[uuid.UUID]) -
     return _rows(connection, sa.select(table).where(table.c.id.in_(ids)).order_by(table.c.created_at))
 
 
-def waiting(connection: sa.Connection, table: sa.Table, *, lock: bool) -> list[Row]:
-    """Returns the oldest rows that wait, `outbox.BATCH` at most; with a lock, those that nobody else has locked."""
-    found = sa.select(table).where(table.c.state == State.WAITING.value).order_by(table.c.created_at)
+def waiting(connection: sa.Connection, table: sa.Table, after: Row | None, *, lock: bool) -> list[Row]:
+    """Returns the oldest rows that wait, `outbox.BATCH` at most; with a lock, those that nobody else has locked.
+
+    Args:
+        connection: A connection.
+        table: The table.
+        after: Only those that come after this row.
+        lock: Whether rows are locked.
+    """
+    found = sa.select(table).where(table.c.state == State.WAITING.value).order_by(table.c.created_at, table.c.id)
+    if after:
+        same = (table.c.created_at == after.written) & (table.c.id > after.id)
+        found = found.where((table.c.created_at > after.written) | same)
     if lock:
         found = found.with_for_update(skip_locked=True)
     return _rows(connection, found.limit(outbox.BATCH))
