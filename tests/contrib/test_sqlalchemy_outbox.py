@@ -274,8 +274,8 @@ def test_mistakes_get_one_line(arguments: list[str], code: int, words: str, comm
 def test_neither_errors_nor_the_log_of_sql_show_a_message(
     queue: SmsQueue, database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A table that isn't there; an engine that logs each statement with its values."""
-    caplog.set_level(logging.INFO, "sqlalchemy.engine")
+    """A table that isn't there; an engine that logs each statement with its values, and each row that it reads."""
+    caplog.set_level(logging.DEBUG, "sqlalchemy.engine")
     engine = sa.create_engine(database.url)
     with Session(engine) as session, pytest.raises(sa.exc.OperationalError) as caught:
         Outbox(sa.MetaData(), queue).enqueue(session, _SMS)
@@ -285,6 +285,7 @@ def test_neither_errors_nor_the_log_of_sql_show_a_message(
         session.commit()
     engine.dispose()
     assert "INSERT" in caplog.text
+    assert "Row (" in caplog.text
     for shown in (caplog.text, str(caught.value), repr(caught.value)):
         assert "77010000001" not in shown
         assert "4711" not in shown

@@ -15,6 +15,17 @@ from smsq.contrib.outbox import State
 _SKIPS_LOCKED = frozenset({"postgresql"})
 
 
+class _Hidden(sa.TypeDecorator[str]):
+    """A payload as it is read: an engine that logs the rows that it gets doesn't show it."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_result_value(self, value: str | None, dialect: sa.Dialect) -> outbox.Payload | None:  # noqa: ARG002
+        """Makes it one that shows nothing."""
+        return None if value is None else outbox.Payload(value)
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """A row, as the relay needs it."""
@@ -58,7 +69,7 @@ def insert(table: sa.Table, row_id: uuid.UUID, payload: str) -> sa.Insert:
 
 def read(connection: sa.Connection, table: sa.Table, ids: Sequence[uuid.UUID]) -> list[Row]:
     """Returns rows by their ids, as far as they are there."""
-    return _rows(connection, sa.select(table).where(table.c.id.in_(ids)).order_by(table.c.created_at))
+    return _rows(connection, _select(table).where(table.c.id.in_(ids)).order_by(table.c.created_at))
 
 
 def waiting(connection: sa.Connection, table: sa.Table, after: Row | None, *, lock: bool) -> list[Row]:
@@ -70,7 +81,7 @@ def waiting(connection: sa.Connection, table: sa.Table, after: Row | None, *, lo
         after: Only those that come after this row.
         lock: Whether rows are locked.
     """
-    found = sa.select(table).where(table.c.state == State.WAITING.value).order_by(table.c.created_at, table.c.id)
+    found = _select(table).where(table.c.state == State.WAITING.value).order_by(table.c.created_at, table.c.id)
     if after:
         same = (table.c.created_at == after.written) & (table.c.id > after.id)
         found = found.where((table.c.created_at > after.written) | same)
@@ -111,7 +122,7 @@ def mark(connection: sa.Connection, table: sa.Table, handed: Mapping[uuid.UUID, 
 
 def refused(connection: sa.Connection, table: sa.Table) -> list[Row]:
     """Returns the rows that were put aside, oldest first; ``error`` says why."""
-    return _rows(connection, sa.select(table).where(table.c.state == State.REFUSED.value).order_by(table.c.created_at))
+    return _rows(connection, _select(table).where(table.c.state == State.REFUSED.value).order_by(table.c.created_at))
 
 
 def release(connection: sa.Connection, table: sa.Table, row: Row) -> bool:
@@ -128,13 +139,18 @@ def discard(connection: sa.Connection, table: sa.Table, row: Row) -> bool:
     return connection.execute(table.delete().where(_refused(table, row))).rowcount > 0
 
 
+def _select(table: sa.Table) -> sa.Select[tuple[object, ...]]:
+    payload = table.c.payload
+    return sa.select(*(sa.type_coerce(each, _Hidden).label(each.name) if each is payload else each for each in table.c))
+
+
 def _refused(table: sa.Table, row: Row) -> sa.ColumnElement[bool]:
     return (table.c.id == row.id) & (table.c.state == State.REFUSED.value)
 
 
 def _rows(connection: sa.Connection, statement: sa.Select[tuple[object, ...]]) -> list[Row]:
     return [
-        Row(row.id, State(row.state), _aware(row.created_at), outbox.Payload(row.payload), row.job_id, row.error)
+        Row(row.id, State(row.state), _aware(row.created_at), row.payload, row.job_id, row.error)
         for row in connection.execute(statement)
     ]
 
