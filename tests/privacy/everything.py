@@ -1,42 +1,30 @@
 """Workers that go through everything there is, at their most talkative, and all that anybody could hear meanwhile."""
 
 import json
-import logging
-import os
 import signal
 import time
-import traceback
-import urllib.request
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
-from celery.result import AsyncResult
-
-from smsq import IdempotencyConflict, InvalidSms, QueueUnavailable, Sms, SmsQueue, keys
+from smsq import Settings, SmsQueue, keys
 from smsq.job import RECORD_VERSION
 from smsq.message import RULES_VERSION
 from smsq.states import State
-from tests.cli.conftest import Command
-from tests.privacy.markers import API_KEY, Markers, leaks
-from tests.support.commands import start_celery
+from tests.privacy import listening, producing
+from tests.privacy.markers import ACCOUNT, API_KEY, ENCRYPTION_KEY, LAYERS, TRACED, UNCALLED, WEB, Markers, leaks
 from tests.support.jobs import end_of, in_state, make_due
 from tests.support.monitor import Events, monitor_app
 from tests.support.sandbox import Sandbox, ordinary
 from tests.support.server import Server, free_port
 from tests.support.waiting import wait_until
 from tests.support.worker import Worker, environment
+from tests.watching.collector import Collector
+from tests.watching.sentry import Sentry
 
-#: Their jobs wait on their lane, because the account was refused.
-ACCOUNT: Final = ("code-8", "code-4", "code-5", "code-6", "code-9", "code-13", "code-14", "403", "404")
-#: Layers of a worker that burst in `tests.privacy.bursts`.
-LAYERS: Final = ("open", "load", "form", "client", "decide", "settle", "log")
-UNCALLED: Final = ("cancelled", "too-late", "crashed", "broken", "unreadable")
 #: Numbers that occur nowhere else.
 _FIRST: Final = 4_381_700
-_INSPECT: Final = ("active", "reserved", "scheduled", "revoked", "stats", "conf", "report", "registered", "ping")
 _LOUD: Final = {
     "MOBIZON_API_KEY": API_KEY,
     "SMSQ_LOG_LEVEL": "debug",
@@ -66,14 +54,25 @@ class Run:
         outcomes: The sandbox's recipients that were called.
         jobs: Each job's id, by its path.
         heard: What each source said, by its name; longer texts are in several pieces.
+        stored: All that Redis had, at several moments; jobs waited, were asked about, or had ended.
+        sentry: Where failures were reported to, if they were.
+        collector: Where spans were sent to, if they were.
+
+    Args:
+        server: Redis.
+        sandbox: The gateway.
+        folder: Where logs go.
+        everything_on: Whether messages are encrypted, deliveries followed, failures reported and spans sent.
     """
 
-    def __init__(self, server: Server, sandbox: Sandbox, folder: Path) -> None:
+    def __init__(self, server: Server, sandbox: Sandbox, folder: Path, *, everything_on: bool = False) -> None:
         self.server, self.sandbox, self.folder = server, sandbox, folder
-        self.queue = SmsQueue(server.url)
+        self.encryption_key = ENCRYPTION_KEY if everything_on else None
+        self.queue = SmsQueue(settings=Settings.load(redis_url=server.url, encryption_key=self.encryption_key))
         self.markers = Markers()
         self.jobs: dict[str, str] = {}
         self.heard: list[tuple[str, str | bytes]] = []
+        self.stored: list[bytes] = []
         self.flower = f"http://127.0.0.1:{free_port()}"
         self.metrics_port = free_port()
         names = [row["name"] for row in sandbox.get("/sandbox/recipients")]
@@ -81,10 +80,26 @@ class Run:
         for name in names:
             self.markers.make(name, sandbox.recipient(name))
         own = ("sent", *UNCALLED, *LAYERS, "guarded", "redirected", "redirect-to", "killed", "mistyped", "cli", "away")
-        for number, name in enumerate(own):
+        for number, name in enumerate((*own, *WEB)):
             self.markers.make(name, ordinary(_FIRST + number))
+        for name in TRACED:
+            self.markers.make(f"traced {name}", sandbox.recipient(name))
         bursts = json.dumps({layer: self.markers.of[layer].text for layer in LAYERS})
-        self.env = environment(server.url, sandbox.url, **_QUICK, **_LOUD, BURSTS=bursts)
+        self.sentry = Sentry() if everything_on else None
+        self.collector = Collector() if everything_on else None
+        self.env = environment(server.url, sandbox.url, **_QUICK, **_LOUD, BURSTS=bursts) | self._switches()
+
+    def _switches(self) -> dict[str, str]:
+        """The variables that switch on what is off by default."""
+        if not (self.sentry and self.collector):
+            return {}
+        return {
+            "SMSQ_ENCRYPTION_KEY": ENCRYPTION_KEY,
+            "SMSQ_DELIVERY": "on",
+            "SENTRY_DSN": self.sentry.dsn,
+            "OTEL_EXPORTER_OTLP_ENDPOINT": self.collector.url,
+            "OTEL_BSP_SCHEDULE_DELAY": "50",
+        }
 
     def leaks(self) -> dict[str, set[str]]:
         """Returns what was heard that nobody may hear, by source."""
@@ -109,28 +124,33 @@ class Run:
         """Has everything happen, with everybody listening, and stops all of it."""
         app = monitor_app(self.server.url)
         app.conf.result_backend = f"smsq.celery_backend:LedgerBackend+{self.server.url}"
-        with self._logged(), self._flower(), self._second_worker(app):
+        with listening.logged(self), listening.flower(self), self._second_worker(app):
             self.sandbox.post("/sandbox/latency", seconds=0)
             self.worker = self._start("main", SMSQ_METRICS_PORT=str(self.metrics_port))
             self.worker.wait_ready()
             with Events(app) as events:
                 with self.server.client() as client:
                     make_due(client, self.jobs["killed"])
-                for name in ("sent", *self.outcomes, *LAYERS):
-                    self.enqueue(name)
+                with self._frozen():
+                    for name in ("sent", *self.outcomes, *LAYERS):
+                        self.enqueue(name)
+                    listening.look_into_redis(self)
                 self._wait_for_all()
+                producing.use_outboxes(self)
+                self._follow()
                 self._end_uncalled()
                 self._wait_for_all()
-                self._ask_workers(app)
-                self._look_at_pages()
-                self._run_commands()
+                listening.ask_workers(self, app)
+                listening.look_at_pages(self)
+                producing.run_commands(self)
                 self._refuse_account()
-                self._be_a_producer()
-                self._read_results(app)
+                producing.be_a_producer(self)
+                listening.read_results(self, app)
             self.heard.append(("Celery's events", json.dumps(events.seen, default=repr, ensure_ascii=False)))
-            self.heard.append(("the processes", _command_line(self.worker.pid)))
-            self._look_into_redis()
+            self.heard.append(("the processes", listening.command_line(self.worker.pid)))
+            listening.look_into_redis(self)
             assert self.worker.stop() == 0
+        self._listen_to_services()
         self.heard.append(("the worker's log", self.worker.text()))
         self.heard.append(("Redis's log", (self.server.folder / "log").read_bytes()))
         self.queue.close()
@@ -164,8 +184,8 @@ class Run:
             self.sandbox.post("/sandbox/latency", seconds=30)
             self.enqueue("killed")
             wait_until(lambda: self.sandbox.called(of["redirect-to"].number) == 2, what="it is in mid-call")
-            self._ask_workers(app)
-            self._look_into_redis()
+            listening.ask_workers(self, app)
+            listening.look_into_redis(self)
             staging.signal(signal.SIGABRT)
             assert staging.process.wait(20) == -signal.SIGABRT
             assert "Fatal Python error: Aborted" in staging.text()
@@ -178,8 +198,7 @@ class Run:
 
     def _end_uncalled(self) -> None:
         """While the worker is frozen, adds jobs that end on their lane and records that no enqueue writes."""
-        self.worker.signal(signal.SIGSTOP)
-        try:
+        with self._frozen():
             self.enqueue("cancelled")
             assert self.queue.cancel(self.jobs["cancelled"])
             self.enqueue("too-late", expires_in=0.1)
@@ -194,9 +213,38 @@ class Run:
                 client.rpush(keys.waiting("normal", ""), job_id)
                 client.rpush(keys.ring("normal"), "")
             wait_until(lambda: in_state(self.queue, self.jobs["too-late"], State.EXPIRED), what="its time is over")
-            self._look_into_redis()
+            listening.look_into_redis(self)
+
+    @contextmanager
+    def _frozen(self) -> Iterator[None]:
+        self.worker.signal(signal.SIGSTOP)
+        try:
+            yield
         finally:
             self.worker.signal(signal.SIGCONT)
+
+    def _follow(self) -> None:
+        """Has the gateway say what became of a message, and a moderator decide, where somebody wants to know."""
+        if not self.encryption_key:
+            return
+        self.sandbox.post("/sandbox/clock", advance=1000)
+        with self.server.client() as client:
+            client.zadd(keys.FOLLOW, {self.jobs[name]: 0 for name in ("sent", "declined")}, xx=True)
+        for name, wanted in (("sent", "delivery"), ("declined", "error")):
+            job_id = self.jobs[name]
+            wait_until(lambda job_id=job_id, wanted=wanted: getattr(self.queue.lookup(job_id), wanted), what=wanted)  # type: ignore[misc]
+
+    def _listen_to_services(self) -> None:
+        if not (self.sentry and self.collector):
+            return
+        for service in (self.sentry, self.collector):
+            service.close()
+        assert {each["tags"]["event"] for each in self.sentry.events() if "event" in each.get("tags", {})} >= {
+            *("job.failed", "job.unknown", "job.crashed"),
+        }
+        assert {each.service for each in self.collector.spans()} >= {"smsq-worker", "web"}
+        self.heard.append(("Sentry", b"\n".join(self.sentry.bodies)))
+        self.heard.append(("the collector of traces", b"\n".join(self.collector.bodies)))
 
     def _write(self, name: str, message: str, **fields: int) -> None:
         """Writes a record as a foreign hand would, and puts its id on the lane."""
@@ -219,131 +267,3 @@ class Run:
     def refusals(self) -> list[dict[str, Any]]:
         """Returns the worker's lines about jobs that went back because the account was refused."""
         return [line for name in ACCOUNT for line in self.lines(name) if line["event"] == "job.queued"]
-
-    # -- who listens
-
-    @contextmanager
-    def _logged(self) -> Iterator[None]:
-        """Listens to what the producer's own process logs, libraries too."""
-        log = self.folder / "producer.log"
-        handler = logging.FileHandler(log)
-        root = logging.getLogger()
-        level = root.level
-        root.addHandler(handler)
-        root.setLevel(logging.DEBUG)
-        try:
-            yield
-        finally:
-            root.setLevel(level)
-            root.removeHandler(handler)
-            handler.close()
-            self.heard.append(("the producer's log", log.read_bytes()))
-
-    @contextmanager
-    def _flower(self) -> Iterator[None]:
-        port = self.flower.rpartition(":")[2]
-        env = self.env | {"FLOWER_UNAUTHENTICATED_API": "true"}
-        process = start_celery(env, "flower", "--address=127.0.0.1", f"--port={port}", "--logging=debug")
-        try:
-            yield
-        finally:
-            process.terminate()
-            self.heard.append(("Flower's log", "".join(process.communicate(timeout=30))))
-
-    def _ask_workers(self, app: Any) -> None:  # noqa: ANN401
-        for name in _INSPECT:
-            answer = app.control.broadcast(name, reply=True, timeout=5.0, limit=1)
-            assert answer, f"nobody answers {name}"
-            self.heard.append((f"inspect {name}", json.dumps(answer, default=repr, ensure_ascii=False)))
-
-    def _look_at_pages(self) -> None:
-        for page in ("metrics", "healthz", "readyz"):
-            self.heard.append((f"/{page}", _page(f"http://127.0.0.1:{self.metrics_port}/{page}")))
-        listed = wait_until(lambda: _page(f"{self.flower}/api/tasks?limit=1000"), what="Flower lists tasks")
-        assert self.jobs["sent"] in listed
-        self.heard.append(("Flower's tasks", listed))
-        pages = ["tasks", "broker", "metrics", "workers", "worker/main@example", "api/workers?refresh=1"]
-        pages += [f"task/{self.jobs[name]}" for name in ("sent", "no-route", "code-2", "text-quoted", *LAYERS)]
-        self.heard += [(f"Flower's {page}", _page(f"{self.flower}/{page}")) for page in pages]
-
-    def _run_commands(self) -> None:
-        """Runs each command of `smsq`, with `--json` and without, rightly and wrongly."""
-        typed, wrong = self.markers.of["cli"], self.markers.of["mistyped"]
-        job = self.jobs
-        commands: list[list[str]] = [
-            ["send", typed.number, typed.text, "--key", typed.once, "--name", typed.name, "--wait"],
-            ["send", f"+{typed.number}", typed.text, "--dry-run"],
-            ["send", wrong.number, typed.text, "--key", typed.once],  # the key has another message
-            ["send", f"{wrong.number}x", wrong.text],
-            ["send", wrong.text, wrong.number],
-            ["send", wrong.number, wrong.text, "--lane", wrong.text],
-            ["send", wrong.number, wrong.text, "--from", wrong.text, "--deferred-to-ts", wrong.text],
-            ["send", wrong.number, wrong.text, wrong.text],
-            ["status", wrong.number],
-            ["cancel", job["sent"]],
-            ["queues"],
-            ["failed"],
-            ["unknown"],
-            ["parked"],
-            ["top", "--once"],
-            ["doctor"],
-            ["probe"],
-            *(["why", job[name]] for name in ("sent", "text-quoted", "hang", "crashed", "unreadable", "client")),
-            *(["status", job[name]] for name in ("sent", "text-quoted", "no-route", "cancelled", "redirected")),
-        ]
-        commands.append(["forget", self.markers.of["no-route"].number])
-        with ThreadPoolExecutor() as both:
-            for ended in both.map(self._run_each, ("plain", "json"), (commands, [[*c, "--json"] for c in commands])):
-                self.heard += ended
-
-    def _run_each(self, folder: str, commands: list[list[str]]) -> list[tuple[str, str]]:
-        where = self.folder / folder
-        where.mkdir()
-        smsq = Command(self.server.url, where)
-        smsq.env |= self.env | {"PYTHONPATH": smsq.env["PYTHONPATH"]}
-        ended = zip(commands, smsq.each(commands), strict=True)
-        return [(f"smsq {words[0]}, {folder}", each.out + each.err) for words, each in ended]
-
-    def _be_a_producer(self) -> None:
-        """What a web application's log, or its error page, may show: objects and exceptions."""
-        mark, other = self.markers.of["away"], self.markers.of["sent"]
-        away = SmsQueue(f"redis://127.0.0.1:{free_port()}/0")
-        acts: list[tuple[type[Exception], Callable[[], object]]] = [
-            (InvalidSms, lambda: Sms(recipient=f"{mark.number}000000", text=mark.text, mclass=7)),
-            (InvalidSms, lambda: Sms.model_validate({"recipient": mark.number, "text": 5, "name": [mark.text]})),
-            (IdempotencyConflict, lambda: self.queue.enqueue(mark.sms, idempotency_key=other.once)),
-            (QueueUnavailable, lambda: away.enqueue(mark.sms, idempotency_key=mark.once)),
-        ]
-        for expected, act in acts:
-            try:
-                act()
-            except expected as error:
-                self.heard.append((f"{expected.__name__}", "".join(traceback.format_exception(error)) + repr(error)))
-            else:
-                raise AssertionError(f"no {expected.__name__}")
-        away.close()
-        sms = Sms(recipient=mark.number, text=mark.text)  # a campaign's name is shown
-        self.heard.append(("a message's repr", repr(sms) + str(sms)))
-
-    def _read_results(self, app: Any) -> None:  # noqa: ANN401
-        for name, job_id in self.jobs.items():
-            found: AsyncResult[Any] = AsyncResult(job_id, app=app)
-            self.heard.append((f"the result of {name}", f"{found.state} {found.result!r} {found.traceback}"))
-
-    def _look_into_redis(self) -> None:
-        """Reads every key but the jobs' records: what is left is the broker's, and lists of ids."""
-        self.heard.append(("Redis, beside the records", self.server.contents(but="smsq:job:")))
-
-
-def _page(url: str) -> str:
-    with urllib.request.urlopen(url, timeout=20) as answer:  # noqa: S310 - our own server
-        return str(answer.read().decode())
-
-
-def _command_line(pid: int) -> str:
-    """Returns a process's arguments and its threads' names, as `ps` shows them."""
-    tasks = Path(f"/proc/{pid}/task")
-    if not tasks.exists():
-        return ""
-    names = [(tasks / each / "comm").read_text() for each in os.listdir(tasks)]  # noqa: PTH208 - names only
-    return Path(f"/proc/{pid}/cmdline").read_text() + "".join(names)

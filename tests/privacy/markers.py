@@ -15,10 +15,26 @@ from smsq import Sms
 
 #: A key with every character that some quoting changes.
 API_KEY: Final = 'kz+/=&"0123456789abcdefghijk'
+ENCRYPTION_KEY: Final = base64.b64encode(bytes(range(224, 256))).decode()
+#: Their jobs wait on their lane, because the account was refused.
+ACCOUNT: Final = ("code-8", "code-4", "code-5", "code-6", "code-9", "code-13", "code-14", "403", "404")
+#: Layers of a worker that burst in `tests.privacy.bursts`.
+LAYERS: Final = ("open", "load", "form", "client", "decide", "settle", "log")
+UNCALLED: Final = ("cancelled", "too-late", "crashed", "broken", "unreadable")
+#: What a foreign hand writes into Redis, and the number that is set there to be called: encryption leaves these alone.
+NEVER_SEALED: Final = ("crashed", "broken", "unreadable", "redirect-to")
+#: What becomes of messages in the outboxes of `tests.privacy.web`.
+WEB: Final = tuple(
+    f"{framework} {what}"
+    for framework in ("django", "sqlalchemy")
+    for what in ("committed", "rolled back", "burst", "waiting")
+)
 #: Ten digits or more, with what people write between them.
 _DIGITS: Final = re.compile(r"\d(?:[ ().+-]{0,2}\d){9,}")
 #: Digits of a number by which it is recognised: with and without its country code.
 _NATIONAL: Final = 10
+#: Recipients of the sandbox's that it sends to as well.
+TRACED: Final = ("code-1", "text-quoted", "data-nested", "500", "hang", "reset-accepted", "not-http")
 
 
 class Marked(NamedTuple):
@@ -52,8 +68,8 @@ class Markers:
     def __init__(self) -> None:
         self.of: dict[str, Marked] = {}
         self._needles: dict[str, str] = {}
-        for spelling in _secret(API_KEY):
-            self._needles[spelling] = "the API key"
+        for what, key in (("the API key", API_KEY), ("the encryption key", ENCRYPTION_KEY)):
+            self._needles |= dict.fromkeys(_secret(key), what)
 
     def make(self, path: str, number: str) -> Marked:
         """Gives a path its text, name and key beside a number."""

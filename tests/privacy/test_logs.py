@@ -10,7 +10,8 @@ import pytest
 from smsq import Sms, SmsQueue
 from smsq.privacy import mask_recipient
 from smsq.states import State
-from tests.privacy.everything import LAYERS, UNCALLED, Run
+from tests.privacy.everything import Run
+from tests.privacy.markers import LAYERS, UNCALLED
 from tests.support.jobs import end_of
 from tests.support.sandbox import ordinary
 from tests.support.waiting import wait_until
