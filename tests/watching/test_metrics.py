@@ -71,8 +71,7 @@ def outcomes(after: Scrape, before: Scrape) -> dict[str, int]:
 def watched(request: pytest.FixtureRequest, standing: StartWorker) -> Iterator[Watched]:
     """A worker of each kind of pool, with its pages."""
     port = free_port()
-    settings = {"SMSQ_METRICS_PORT": str(port), "SMSQ_DELIVERY": "on", "SMSQ_DISPATCH_INTERVAL": "0.2"}
-    worker = standing(*request.param, **settings)
+    worker = standing(*request.param, SMSQ_METRICS_PORT=str(port), SMSQ_DELIVERY="on", SMSQ_DISPATCH_INTERVAL="0.2")
     yield Watched(worker, port, own_pool=not request.param)
     worker.kill()
 
