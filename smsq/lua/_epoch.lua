@@ -25,8 +25,10 @@ do
   if found[2] == server and number >= known then
     EPOCH = {number = number, started = tonumber(found[3] or NOW) or NOW}
   else
-    -- Its number is the time, so that a ledger that was emptied is newer than what anyone knows.
-    EPOCH = {number = math.max(number + 1, known + 1, NOW), started = NOW}
+    -- Its number is the time, so that a ledger that was emptied is newer than what anyone knows. Who only reads starts none,
+    -- and hears of a newer one that is older than the next to be started: else its own next write would start one more.
+    local newer = READS_ONLY and math.min(known + 1, NOW) or math.max(known + 1, NOW)
+    EPOCH = {number = math.max(number + 1, newer), started = NOW}
     if not READS_ONLY then
       redis.call('HSET', 'smsq:epoch', 'number', EPOCH.number, 'server', server, 'started', NOW)
     end

@@ -61,7 +61,8 @@ class LedgerSteps(Agreement):
                 assert answer == ledger.Conflict(about.id)
             else:
                 assert isinstance(answer, Job)
-                stopped = word == "accepted" and about.batch and self.model.batches[about.batch].stopped is not None
+                ends = word == "accepted" and about.batch and not self.model.doubt(about)  # rule 22
+                stopped = ends and self.model.batches[about.batch].stopped is not None
                 assert answer.id == about.id
                 assert answer.state == (State.CANCELLED if stopped else self.model.visible(about))
 
