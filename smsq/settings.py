@@ -73,16 +73,17 @@ class Settings(BaseSettings):
     @field_validator("*", mode="before")
     @classmethod
     def _none_and_blank(cls, value: object, info: ValidationInfo) -> object:
-        """Takes ``none`` where that is the default, as the README's table writes it, and no secret of spaces alone.
+        """Takes ``none`` where that is the default, as the README's table writes it, and no optional secret of spaces.
 
-        A secret of spaces was meant to be one: as none at all, nothing would be encrypted, and nobody would hear of it.
+        That was meant to be one: as none at all, nothing would be encrypted, and nobody would hear of it. (The
+        gateway's key is missed where it is needed.)
         """
         field = cls.model_fields[str(info.field_name)]
         given = value.get_secret_value() if isinstance(value, SecretStr) else value
         if not isinstance(given, str):
             return value
         is_secret = SecretStr in (field.annotation, *get_args(field.annotation))
-        if is_secret and given and not given.strip():
+        if is_secret and field.default is None and given and not given.strip():
             raise ValueError("is blank: leave it out, or write none")
         if given.strip().lower() == "none" and (field.default is None or is_secret):
             return field.default
