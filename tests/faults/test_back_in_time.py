@@ -62,7 +62,7 @@ def test_an_older_copy_of_the_file_sends_nothing_twice(
         client.delete("smsq:pause")
     assert {settled(queue, job_id) for job_id in jobs} == {State.SENT}
     assert {sandbox.called(ordinary(number)) for number in range(20)} == {1}
-    assert worker.lines("job.in_doubt")
+    worker.wait_lines("job.in_doubt")
 
 
 def test_a_replica_that_lagged_sends_nothing_twice(

@@ -30,8 +30,8 @@ def test_a_newer_record_is_sent_by_the_newer_worker(site: MakeSite) -> None:
         new = here.start("-I", "tests.faults.next_version")
         wait_until(lambda: sent_at_last(client, here.queue.lookup(newer)), what="the newer one is sent")
     here.check_all_sent_once()
-    assert newer in {line["job_id"] for line in new.lines("job.sent")}
-    assert {line["job_id"] for line in old.lines("job.sent")} == {ours}
+    assert newer in {line["job_id"] for line in new.wait_lines("job.sent")}
+    assert {line["job_id"] for line in old.wait_lines("job.sent")} == {ours}
     here.same_processes()
 
 

@@ -104,7 +104,7 @@ def test_confirmed_claims_outlive_worker_and_master_together(tmp_path: Path, san
         pair.replica_has_all()
         here.calls_are_out(5)
         pair.between.black_hole()
-        wait_until(lambda: doomed.lines("ledger.unavailable"), what="a claim isn't confirmed")
+        doomed.wait_lines("ledger.unavailable")
         called = len(sandbox.calls())
         doomed.kill()
         pair.fail_over()

@@ -1,7 +1,6 @@
 """Somebody empties Redis, or restarts it, under workers whose calls are out (F19, F26)."""
 
 from tests.faults.conftest import MakeSite
-from tests.support.waiting import wait_until
 
 CALLS = 20
 
@@ -15,7 +14,7 @@ def test_workers_outlive_an_emptied_ledger(site: MakeSite) -> None:
     here.calls_are_out(CALLS)
     with here.server.client() as client:
         client.flushall()
-        wait_until(lambda: len(worker.lines("job.settled_by_another")) == CALLS, what="a line for each")
+        worker.wait_lines("job.settled_by_another", CALLS)
         assert not client.keys("smsq:job:*")
         assert not client.zcard("smsq:due")
     lines = worker.lines("job.settled_by_another")
@@ -39,7 +38,7 @@ def test_what_a_restart_took_from_a_worker_is_no_failure(site: MakeSite) -> None
     here.calls_are_out(2)
     here.server.kill()
     here.server.start()
-    wait_until(lambda: worker.lines("job.settled_by_another"), what="a hold of before is given up")
+    worker.wait_lines("job.settled_by_another")
     here.sandbox.post("/sandbox/latency", seconds=0)
     here.check_all_sent_once()
     assert {line["level"] for line in worker.lines("job.settled_by_another")} == {"info"}

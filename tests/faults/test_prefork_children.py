@@ -68,7 +68,7 @@ def test_children_killed_in_mid_call_cost_nothing(site: MakeSite, rounds: int) -
         here.sandbox.post("/sandbox/latency", seconds=0)
         here.check_all_sent_once()
     here.same_processes()
-    assert worker.lines("job.asking")
+    worker.wait_lines("job.asking")
 
 
 @pytest.mark.timeout(600)
@@ -107,7 +107,7 @@ def test_a_job_that_kills_its_workers_is_put_aside(site: MakeSite) -> None:
     assert job.error.reason == "its workers died during the call, again and again"
     with here.server.client() as client:
         assert client.hexists(keys.PARKED, job_id)
-    assert [line["job_id"] for line in worker.lines("job.asking")] == [job_id] * deaths
+    assert [line["job_id"] for line in worker.wait_lines("job.asking", deaths)] == [job_id] * deaths
     assert (here.sandbox.called(number), here.sandbox.counts()[number]) == (deaths, 0)
     here.check_consumes()
     here.same_processes()

@@ -177,7 +177,7 @@ def test_term_ends_a_worker_whose_redis_stands_still(site: MakeSite) -> None:
     here.enqueue(20)
     here.calls_are_out(5)
     here.server.signal(signal.SIGSTOP)
-    wait_until(lambda: worker.lines("dispatcher.unavailable"), what="the worker has noticed")
+    worker.wait_lines("dispatcher.unavailable")
     assert worker.stop(timeout=30) == 0
     here.server.signal(signal.SIGCONT)
     here.workers.remove(worker)

@@ -89,8 +89,7 @@ def test_a_worker_that_may_serve_on_a_weak_server_says_what_is_weak(site: MakeSi
     """F02, F20: with `memory` and no file, and eviction allowed by the setting, it serves, and warns of both."""
     here = site("--appendonly", "no", "--maxmemory-policy", "volatile-lru")
     worker = here.start(SMSQ_ALLOW_EVICTION="true")
-    wait_until(lambda: len(worker.lines("server.weak")) == 2, what="both are told")
-    told = {line["check"]: line["reason"] for line in worker.lines("server.weak")}
+    told = {line["check"]: line["reason"] for line in worker.wait_lines("server.weak", 2)}
     assert "volatile-lru" in told["eviction"]
     assert "appendonly is no" in told["persistence"]
     here.check_consumes()

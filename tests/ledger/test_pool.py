@@ -3,7 +3,7 @@
 import asyncio
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,15 @@ if TYPE_CHECKING:
     import redis
 
 SMS = Sms(recipient="+77010000001", text="Код: 4711")
+
+
+@pytest.fixture(scope="module")
+def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server for these tests alone: they count its connections, and another test's queue may not be collected yet."""
+    server = Server(tmp_path_factory.mktemp("redis"))
+    yield server
+    server.stop()
+
 
 FORK = """
 import os, sys, threading

@@ -146,7 +146,7 @@ def test_a_worker_without_the_key_leaves_a_job_to_one_that_has_it(
         found = wait_until(handed_back, what="it is on its lane again")
         assert found is not None
         assert (found.attempts, str(found.error)) == (0, NO_KEY)
-        wait_until(lambda: started[0].lines("gate.closed"), what="the worker says so")
+        started[0].wait_lines("gate.closed")
         doctor = Command(server.url, tmp_path)("doctor")
         assert f"no live worker can read what waits: {NO_KEY}" in doctor.out
         assert len(started[0].lines("job.queued")) < 5, "it waits for a probe's turn"
@@ -161,7 +161,7 @@ def test_a_worker_without_the_key_leaves_a_job_to_one_that_has_it(
             wait_until(lambda: client.hget(keys.job(job.id), "erased"), what="its number's time has come")
             assert client.hmget(keys.job(job.id), "recipient", "state") == [None, "sent"]
             assert client.hget(keys.job(readable.id), "recipient") == NUMBERS[2]
-        assert [line["count"] for line in started[1].lines("recipients.erased")] == [1]
+        assert [line["count"] for line in started[1].wait_lines("recipients.erased")] == [1]
     finally:
         for each in started:
             each.kill()

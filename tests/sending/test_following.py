@@ -128,7 +128,7 @@ def test_declined_has_failed(
     names = [event["event"] for event in json.loads(smsq("why", job.id, "--json")[1])["events"]]
     assert names == ["accepted", "attempt", "sent", "moderation", "failed"]
     assert sandbox.called(number) == 1
-    [line] = worker_up.lines("job.declined")
+    [line] = worker_up.wait_lines("job.declined")
     assert (line["job_id"], line["campaign_id"]) == (job.id, job.campaign_id)
     assert "Отклонено" not in worker_up.text()
 

@@ -62,8 +62,7 @@ def test_an_error_of_the_account_has_jobs_wait_and_one_probe_tells_when_it_is_ov
     own_sandbox.post("/sandbox/fail", **{"next": 1000, "as": "code-8"})
     running = start()
     jobs = enqueue(queue, JOBS)
-    wait_until(lambda: running.lines("gate.closed"), what="the gate is closed")
-    reason = running.lines("gate.closed")[0]
+    reason = running.wait_lines("gate.closed")[0]
     assert (reason["gate"], reason["reason"]) == ("account", "code 8: the API key is wrong or expired")
     wait_until(lambda: waiting(queue, jobs) == JOBS, what="every job waits")
     called = len(own_sandbox.calls())
@@ -73,7 +72,7 @@ def test_an_error_of_the_account_has_jobs_wait_and_one_probe_tells_when_it_is_ov
     own_sandbox.post("/sandbox/fail", **{"next": 0, "as": "code-8"})
     client.hset("smsq:gate:worker:worker@test", "probe_at", 0)
     assert {end_of(queue, job_id).state for job_id in jobs} == {State.SENT}
-    wait_until(lambda: running.lines("gate.open"), what="it says so")
+    running.wait_lines("gate.open")
     assert not client.exists("smsq:gate:worker:worker@test")
     assert set(own_sandbox.counts().values()) == {1}
 
@@ -115,8 +114,7 @@ def test_a_gateway_that_is_down_is_not_hammered(
     running = start(SMSQ_CIRCUIT_AFTER="5")
     jobs = enqueue(queue, JOBS)
     wait_until(lambda: client.hget("smsq:gate:circuit", "since"), what="the circuit is closed")
-    wait_until(lambda: running.lines("gate.closed"), what="it says so")
-    assert running.lines("gate.closed")[0]["reason"] == "no connection to the gateway"
+    assert running.wait_lines("gate.closed")[0]["reason"] == "no connection to the gateway"
     wait_until(lambda: waiting(queue, jobs) == JOBS, what="every job waits")
     own_sandbox.start()
     for job_id in jobs:
@@ -163,7 +161,7 @@ def test_what_was_begun_before_the_circuit_closed_is_not_called(
     own_sandbox.post("/sandbox/fail", **{"next": 1000, "as": "503"})
     running = start(SMSQ_CIRCUIT_AFTER="10")
     jobs = enqueue(queue, JOBS)
-    wait_until(lambda: running.lines("gate.closed"), what="the circuit is closed")
+    running.wait_lines("gate.closed")
 
     def sent() -> int:
         return sum(call["method"] == "message/sendsmsmessage" for call in own_sandbox.calls())

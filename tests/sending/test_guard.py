@@ -9,7 +9,6 @@ from smsq import ConfigurationError, Sms, SmsQueue, State, keys
 from tests.sending.conftest import StartWorker
 from tests.support.jobs import end_of
 from tests.support.sandbox import Sandbox, ordinary
-from tests.support.server import Server
 
 if TYPE_CHECKING:
     import redis
@@ -17,11 +16,9 @@ if TYPE_CHECKING:
 FRIEND, FRIENDS_OWN, STRANGER = ordinary(1), "77021234567", ordinary(2)
 
 
-def test_it_calls_for_nobody_else(standing: StartWorker, shared_sandbox: Sandbox, shared_server: Server) -> None:
+def test_it_calls_for_nobody_else(worker: StartWorker, sandbox: Sandbox, queue: SmsQueue) -> None:
     """The number and the prefix go out; another job ends cancelled, says why, and is never called."""
-    worker = standing(SMSQ_ONLY_TO=f"+{FRIEND}, +7 702")
-    queue = SmsQueue(shared_server.url)
-    shared_sandbox.post("/sandbox/reset")
+    guarded = worker(SMSQ_ONLY_TO=f"+{FRIEND}, +7 702")
     jobs = {
         number: queue.enqueue(Sms(recipient=number, text="text"), batch_id="b")
         for number in (FRIEND, FRIENDS_OWN, STRANGER)
@@ -32,7 +29,7 @@ def test_it_calls_for_nobody_else(standing: StartWorker, shared_sandbox: Sandbox
         FRIENDS_OWN: State.SENT,
         STRANGER: State.CANCELLED,
     }
-    assert set(shared_sandbox.counts()) == {FRIEND, FRIENDS_OWN}
+    assert set(sandbox.counts()) == {FRIEND, FRIENDS_OWN}
     held_back = ended[STRANGER]
     assert held_back.error
     assert "SMSQ_ONLY_TO" in held_back.error.reason
@@ -40,12 +37,10 @@ def test_it_calls_for_nobody_else(standing: StartWorker, shared_sandbox: Sandbox
     batch = queue.batch("b")
     assert batch
     assert (batch.counts[State.SENT], batch.counts[State.CANCELLED]) == (2, 1)
-    [told] = worker.lines("worker.guarded")
+    [told] = guarded.wait_lines("worker.guarded")
     assert told["numbers"] == 2
-    assert "SMSQ_ONLY_TO" in worker.lines("job.cancelled")[0]["reason"]
-    assert not [number for number in (FRIEND, FRIENDS_OWN, STRANGER) if number in worker.text()]
-    queue.close()
-    worker.stop()
+    assert "SMSQ_ONLY_TO" in guarded.wait_lines("job.cancelled")[0]["reason"]
+    assert not [number for number in (FRIEND, FRIENDS_OWN, STRANGER) if number in guarded.text()]
 
 
 @pytest.mark.parametrize("numbers", ["", "+", "87010000001x", "+7701,", "07", "+7701;+7702"])
@@ -82,22 +77,18 @@ def test_what_no_recipient_begins_with_is_refused(numbers: str, why: str) -> Non
 
 
 def test_every_message_goes_to_one_number(
-    standing: StartWorker, shared_sandbox: Sandbox, shared_server: Server, client: "redis.Redis"
+    worker: StartWorker, sandbox: Sandbox, queue: SmsQueue, client: "redis.Redis"
 ) -> None:
     """A lost answer is asked about by the number that was called; the record keeps who the message was meant for."""
-    redirected = shared_sandbox.recipient("closed-accepted")
-    worker = standing(SMSQ_REDIRECT_TO=f"+{redirected}")
-    queue = SmsQueue(shared_server.url)
-    shared_sandbox.post("/sandbox/reset")
+    redirected = sandbox.recipient("closed-accepted")
+    guarded = worker(SMSQ_REDIRECT_TO=f"+{redirected}")
     job = end_of(queue, queue.enqueue(Sms(recipient=STRANGER, text="text")).id)
     assert (job.state, job.attempts) == (State.SENT, 1)
-    assert (shared_sandbox.called(redirected), shared_sandbox.called(STRANGER)) == (1, 0)
+    assert (sandbox.called(redirected), sandbox.called(STRANGER)) == (1, 0)
     record = client.hgetall(keys.job(job.id))
     assert (record["recipient"], record["called"]) == (STRANGER, redirected)
-    assert "SMSQ_REDIRECT_TO" in worker.lines("worker.guarded")[0]["reason"]
-    assert not [number for number in (redirected, STRANGER) if number in worker.text()]
-    queue.close()
-    worker.stop()
+    assert "SMSQ_REDIRECT_TO" in guarded.wait_lines("worker.guarded")[0]["reason"]
+    assert not [number for number in (redirected, STRANGER) if number in guarded.text()]
 
 
 def test_a_redirect_is_a_number_and_needs_tokens() -> None:

@@ -37,7 +37,7 @@ def test_outcomes_outlive_a_frozen_redis(own_server: Callable[..., Server], sand
         waiter.start()
         wait_until(lambda: len(sandbox.calls()) == SLOTS, what="all calls are out")
         server.signal(signal.SIGSTOP)
-        wait_until(lambda: worker.lines("ledger.unavailable"), what="the worker can't settle")
+        worker.wait_lines("ledger.unavailable")
         server.signal(signal.SIGCONT)
         waiter.join()
         ids = {message["recipient"]: message["messageId"] for message in sandbox.messages()}

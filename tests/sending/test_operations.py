@@ -186,5 +186,5 @@ def test_a_worker_of_the_same_name_is_warned_of(worker: Callable[..., Worker]) -
     """They would share a heartbeat and a gate: the second one says so; one with a name of its own doesn't."""
     worker("-n", "one@site")
     second, third = worker("-n", "one@site"), worker("-n", "two@site")
-    wait_until(lambda: second.lines("worker.name_taken"), what="the second one warns")
+    second.wait_lines("worker.name_taken")
     assert not third.lines("worker.name_taken")

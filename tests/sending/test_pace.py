@@ -13,7 +13,6 @@ from smsq.states import State
 from tasks.pace import Pace, Share
 from tests.support.jobs import end_of
 from tests.support.sandbox import Sandbox, ordinary
-from tests.support.waiting import wait_until
 from tests.support.worker import Worker
 
 RATE = 40
@@ -53,7 +52,7 @@ def test_too_many_calls_slow_all_workers_down(worker: Callable[..., Worker], que
     first = worker(SMSQ_RATE_LIMIT="50/s", SMSQ_RETRY_WINDOW="0", SMSQ_DISPATCH_INTERVAL="0.1")
     sandbox.post("/sandbox/fail", **{"next": 1, "as": "429"})
     queue.enqueue(Sms(recipient=ordinary(0), text="Код"))
-    wait_until(lambda: first.lines("gate.closed"), what="the pace is held")
+    first.wait_lines("gate.closed")
     jobs = [job.id for job in queue.enqueue_many(Sms(recipient=ordinary(n), text="Код") for n in range(1, 20))]
     assert {end_of(queue, job_id, 60).state for job_id in jobs} == {State.SENT}
     refused, *later = sorted(call["monotonic"] for call in sandbox.calls())
@@ -68,8 +67,7 @@ def test_too_many_questions_slow_all_workers_down(
     asker = worker(SMSQ_RATE_LIMIT="50/s", SMSQ_DISPATCH_INTERVAL="0.1")
     sandbox.post("/sandbox/fail", **{"next": 1, "as": "429", "method": "message/list"})
     lost = queue.enqueue(Sms(recipient=sandbox.recipient("closed-accepted"), text="Код")).id
-    wait_until(lambda: asker.lines("gate.closed"), what="the pace is held")
-    assert asker.lines("gate.closed")[0]["gate"] == "pace"
+    assert asker.wait_lines("gate.closed")[0]["gate"] == "pace"
     assert end_of(queue, lost, 60).state is State.SENT
 
 
@@ -80,7 +78,7 @@ def test_too_many_calls_are_heard_where_a_try_in_place_gets_over_them(
     running = worker(SMSQ_RATE_LIMIT="50/s", SMSQ_DISPATCH_INTERVAL="0.1")
     sandbox.post("/sandbox/fail", **{"next": 1, "as": "code-30"})
     job = queue.enqueue(Sms(recipient=ordinary(0), text="Код")).id
-    wait_until(lambda: running.lines("gate.closed"), what="the pace is held")
+    running.wait_lines("gate.closed")
     assert end_of(queue, job).state is State.SENT
     assert end_of(queue, job).attempts == 2
 

@@ -50,7 +50,7 @@ def test_jobs_that_nobody_would_look_at_again_are_found(
     assert {end_of(queue, job_id).state for job_id in jobs} == {State.SENT}
     assert sandbox.counts() == {ordinary(number): 1 for number in range(5)}
     if lost != "the ring":
-        assert any(line["job_id"] in jobs for line in worker_up.lines("job.repaired"))
+        assert any(line["job_id"] in jobs for line in worker_up.wait_lines("job.repaired"))
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_a_key_of_another_type_is_set_aside(
     assert end_of(queue, enqueue(queue, 1)[0]).state is State.SENT
     wait_until(lambda: at_rest(client), what="the lane is empty")
     if key != "smsq:epoch":
-        wait_until(lambda: worker_up.lines("parked.more"), what="the worker says so")
+        worker_up.wait_lines("parked.more")
         assert client.get(f"smsq:aside:{key}") == "somebody else's"
         assert key in client.hkeys("smsq:parked")
 

@@ -105,8 +105,8 @@ def test_another_worker_has_the_rest_while_the_calls_are_out(
     assert {end_of(queue, job_id).state for job_id in jobs} == {State.SENT}
     assert set(sandbox.counts().values()) == {1}
     assert len(sandbox.calls()) == JOBS
-    assert leaving.lines("job.sent")
-    assert staying.lines("job.sent")
+    leaving.wait_lines("job.sent")
+    staying.wait_lines("job.sent")
 
 
 def test_a_wait_in_place_ends_with_the_worker(
@@ -181,8 +181,8 @@ def test_what_a_killed_worker_had_begun_is_never_called_again(
     assert {(job.state, job.error) for job in ended} == {(State.SENT, None)}
     assert {job.message_id for job in ended} == {message["messageId"] for message in sandbox.messages()}
     assert at_rest(client)
-    assert {line["job_id"] for line in survivor.lines("job.asking")} == set(jobs)
-    wait_until(lambda: len(survivor.lines("job.sent")) == len(jobs), what="a line for each")
+    assert {line["job_id"] for line in survivor.wait_lines("job.asking", len(jobs))} == set(jobs)
+    survivor.wait_lines("job.sent", len(jobs))
     assert sandbox.counts() == {ordinary(number): 1 for number in range(SLOTS)}
     assert {sandbox.called(ordinary(number)) for number in range(SLOTS)} == {1}
 
@@ -202,7 +202,7 @@ def test_who_prefers_two_to_none_is_called_again_after_a_kill(
     job = end_of(queue, job_id)
     assert (job.state, job.attempts) == (State.SENT, 2)
     assert len(sandbox.calls()) == 2
-    wait_until(lambda: survivor.lines("job.resend"), what="a line that says so")
+    survivor.wait_lines("job.resend")
 
 
 @pytest.mark.parametrize("pool", ["threads", "prefork"])

@@ -74,6 +74,18 @@ class Worker:
                     found.append(entry)
         return found
 
+    def wait_lines(self, event: str, count: int = 1) -> list[dict[str, Any]]:
+        """Waits until it has printed so many lines of an event, and returns all of them.
+
+        A job's line follows what the ledger shows: who has seen a job's end there may look into the log too early.
+        """
+
+        def printed() -> list[dict[str, Any]]:
+            found = self.lines(event)
+            return found if len(found) >= count else []
+
+        return wait_until(printed, what=f"{count} lines of {event}")
+
     def wait_ready(self) -> "Worker":
         """Waits until it consumes."""
         wait_until(self._ready, what="the worker is ready")
