@@ -63,8 +63,8 @@ def test_what_is_active_and_reserved_can_be_inspected(
     assert command(remote, "stats")["pool"]["slots-in-use"] == SLOTS
     sandbox.post("/sandbox/latency", seconds=0)
     assert {end_of(queue, job_id).state for job_id in jobs} == {State.SENT}
-    wait_until(lambda: not command(remote, "active"), what="nothing is active")
-    assert command(remote, "reserved") == []
+    # The pool tells its worker of many at once, later than the ledger: till then the last are reserved, not active.
+    wait_until(lambda: not command(remote, "active") + command(remote, "reserved"), what="the worker is through")
 
 
 def test_the_lanes_are_the_queues_that_a_worker_consumes(remote: Celery) -> None:
