@@ -11,7 +11,6 @@ import tasks
 from tests.faults import greedy, skewed
 from tests.faults.conftest import MakeSite
 from tests.support.sandbox import ROOT
-from tests.support.waiting import wait_until
 
 JOBS = 40
 #: Limits that a stand-still of three seconds doesn't reach.
@@ -50,7 +49,7 @@ def test_a_renewal_that_does_not_come_starts_no_second_call(site: MakeSite) -> N
     busy.signal(greedy.SIGNAL)
     other.wait_lines("job.asking")
     here.check_all_sent_once()
-    wait_until(lambda: busy.lines(greedy.EVENT), what="it runs again")
+    busy.wait_lines(greedy.EVENT)
     here.check_consumes()
     here.check_all_sent_once()
     here.same_processes()

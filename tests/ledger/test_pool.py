@@ -22,15 +22,6 @@ if TYPE_CHECKING:
 
 SMS = Sms(recipient="+77010000001", text="Код: 4711")
 
-
-@pytest.fixture(scope="module")
-def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server for these tests alone: they count its connections, and another test's queue may not be collected yet."""
-    server = Server(tmp_path_factory.mktemp("redis"))
-    yield server
-    server.stop()
-
-
 FORK = """
 import os, sys, threading
 from smsq import Sms, SmsQueue
@@ -105,6 +96,14 @@ assert pool.map(lambda job_id: queue.lookup(job_id).state, ids[:50]) == ["queued
 assert turns > 100, turns
 print("done")
 """
+
+
+@pytest.fixture(scope="module")
+def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server for these tests alone: they count its connections, and another test's queue may not be collected yet."""
+    server = Server(tmp_path_factory.mktemp("redis"))
+    yield server
+    server.stop()
 
 
 def run(program: str, url: str) -> str:

@@ -101,7 +101,7 @@ def test_the_other_workers_go_on(
     barred, well = start("barred"), start("well")
     jobs = enqueue(queue, JOBS)
     assert {end_of(queue, job_id).state for job_id in jobs} == {State.SENT}
-    wait_until(lambda: len(well.lines("job.sent")) == JOBS, what="a line for each")
+    well.wait_lines("job.sent", JOBS)
     assert not barred.lines("job.sent")
 
 
@@ -134,7 +134,7 @@ def test_calls_that_hang_close_nothing_while_others_are_answered(
     list(queue.enqueue_many((Sms(recipient=number, text=f"Код {n}") for n in range(10)), lane="bulk"))
     wait_until(lambda: len(own_sandbox.calls()) == 10, what="all of them hang")
     assert end_of(queue, enqueue(queue, 1)[0]).state is State.SENT
-    wait_until(lambda: len(running.lines("job.asking")) == 10, what="all of them have given up")
+    running.wait_lines("job.asking", 10)
     assert not running.lines("gate.closed")
     assert not client.hexists("smsq:gate:circuit", "since")
 
