@@ -42,8 +42,6 @@ _NO_QUOTES: Final = {ord("'"): None}
 _SECONDS_IN: Final = {"": 1, "s": 1, "m": 60, "h": 3600}
 _TIME_SPAN: Final = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)([smh]?)")
 _DATE_AND_TIME: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}.*")
-#: A phone number as people write it; without a + it might as well be a date.
-_NUMBER_IN_GROUPS: Final = re.compile(r"\+[0-9](?:[\s().\-]*[0-9]){7,}")
 _GATEWAY_ID: Final = re.compile(r"[1-9][0-9]{0,18}")
 _NUMBER: Final = re.compile(r"[1-9][0-9]{0,8}")
 _LONGEST_LINE: Final = 200
@@ -136,7 +134,7 @@ def one_line_text(word: str) -> str:
     """
     if not (1 <= len(word) <= _LONGEST_LINE and word.isprintable() and word.strip()):
         raise argparse.ArgumentTypeError(f"must be one line of 1 to {_LONGEST_LINE} characters")
-    return redact(_NUMBER_IN_GROUPS.sub("[number]", word.strip()))
+    return redact(word.strip())
 
 
 def standard_input() -> str:

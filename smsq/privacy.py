@@ -10,8 +10,10 @@ _LEAST_HIDDEN: Final = 4
 _SUBSCRIBER_DIGITS: Final = 7
 """So many last digits point at a person wherever the country and operator are known."""
 
-_LONG_NUMBER: Final = re.compile(rf"\+?[0-9]{{{_SUBSCRIBER_DIGITS},}}")
 _BETWEEN_DIGITS: Final = r"[\s().\-]*"
+_LONG_NUMBER: Final = re.compile(rf"\+?[0-9]{{{_SUBSCRIBER_DIGITS},}}")
+#: A phone number as people write it; without a + it might as well be a date.
+_NUMBER_IN_GROUPS: Final = re.compile(rf"\+[0-9](?:{_BETWEEN_DIGITS}[0-9]){{{_SUBSCRIBER_DIGITS},}}")
 
 
 def mask_recipient(recipient: str) -> str:
@@ -32,18 +34,28 @@ def mask_recipient(recipient: str) -> str:
     return recipient[:first] + "*" * hidden + recipient[len(recipient) - last :]
 
 
+def _however_written(recipient: str) -> str:
+    """A pattern of a number in groups: its last seven digits, and of those before them as many as are there."""
+    before, last = recipient[:-_SUBSCRIBER_DIGITS], recipient[-_SUBSCRIBER_DIGITS:]
+    leading = ""
+    for digit in before:
+        leading = f"(?:{leading}{re.escape(digit)}{_BETWEEN_DIGITS})?"
+    return r"[+(]*" + leading + _BETWEEN_DIGITS.join(map(re.escape, last))
+
+
 def redact(words: str, *, recipient: str = "", text: str = "", secrets: Iterable[str] = ()) -> str:
     """Masks what a sentence of the gateway may repeat of the message, so that it can be logged and stored.
 
     Args:
         words: Free text that came from outside.
-        recipient: The message's number; its last seven digits are found also where they are written in groups.
+        recipient: The message's number. It is found also where it is written in groups, and without what a call from
+            the same country or city leaves out.
         text: The message's text.
         secrets: What must never be shown, such as the API key.
 
     Returns:
-        The same sentence with ``[secret]``, ``[text]`` and ``[number]`` in place of these, and of any run of seven or
-        more digits.
+        The same sentence with ``[secret]``, ``[text]`` and ``[number]`` in place of these, of any run of seven or more
+        digits, and of any number in groups that begins with a +.
     """
     for secret in secrets:
         if secret:
@@ -51,8 +63,7 @@ def redact(words: str, *, recipient: str = "", text: str = "", secrets: Iterable
     # The gateway may have trimmed the text, so what stands between its ends is looked for.
     if inner := text.strip():
         words = words.replace(inner, "[text]")
-    words = _LONG_NUMBER.sub("[number]", words)
-    subscriber = recipient[-_SUBSCRIBER_DIGITS:]
-    if len(subscriber) == _SUBSCRIBER_DIGITS:
-        words = re.sub(_BETWEEN_DIGITS.join(map(re.escape, subscriber)), "[number]", words)
-    return words
+    # The message's own number first: of what is left of one that is masked in part, the rest could be read.
+    if len(recipient) >= _SUBSCRIBER_DIGITS:
+        words = re.sub(_however_written(recipient), "[number]", words)
+    return _LONG_NUMBER.sub("[number]", _NUMBER_IN_GROUPS.sub("[number]", words))

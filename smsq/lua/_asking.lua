@@ -111,7 +111,8 @@ local function accept(job, given, now, retention, attempts)
              unpack((message_fields(job_key(job.id)))))
   local extra = start_following(job, given, now)
   if given.took then extra = {'took', given.took, unpack(extra)} end
-  finish(job, 'sent', now, retention, 'recipient', given.recipient, 'message_id', given.message_id, 'campaign_id',
-         given.campaign_id, 'campaign_status', given.campaign_status, 'attempts', attempts, unpack(extra))
+  if not job.erased then extra = {'recipient', given.recipient, unpack(extra)} end   -- who was forgotten stays so
+  finish(job, 'sent', now, retention, 'message_id', given.message_id, 'campaign_id', given.campaign_id,
+         'campaign_status', given.campaign_status, 'attempts', attempts, unpack(extra))
   return 'settled'
 end

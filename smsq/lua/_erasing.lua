@@ -1,5 +1,7 @@
 -- Erasing a person from the record of a job that has ended: number, text and all that either could be guessed from. Its
--- ids, state and times stay.
+-- ids, state and times stay. Whatever is heard of the job later, `erased` keeps the person out of it: its number (`accept`)
+-- and a moderator's words (`followed`).
+local DECLINED = '{"reason":"declined by a moderator"}'
 
 -- The content's hash: of a known text, a number is found by trying them all. '-' fits no content any more, '?' any.
 local function erase_content(job, becomes)
@@ -20,6 +22,6 @@ local function erase_person(job, why)
   if why == 'forgotten' then redis.call('HDEL', key, 'log') end
   redis.call('HSET', key, 'erased', why)
   if job.state == 'failed' and job.message_id then   -- what a moderator said of the text
-    redis.call('HSET', key, 'error', '{"reason":"declined by a moderator"}')
+    redis.call('HSET', key, 'error', DECLINED)
   end
 end

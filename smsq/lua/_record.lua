@@ -60,7 +60,7 @@ local function batch_key(batch) return 'smsq:batch:' .. batch end
 -- says may be older than what was done (rule 18). `ask`: see `_asking`. `put_off`: since when the gateway puts it off
 -- (ms): a job that waited for a week, for its moment or for an operator, isn't given up at its first try.
 local FIELDS = {'v', 'state', 'lane', 'batch', 'token', 'expires', 'attempts', 'key', 'waiters', 'message_id', 'rules',
-                'on_unknown', 'at', 'epoch', 'ask', 'losses', 'twin', 'send_at', 'called', 'put_off'}
+                'on_unknown', 'at', 'epoch', 'ask', 'losses', 'twin', 'send_at', 'called', 'put_off', 'erased'}
 local DIGITS = 14     -- of a number: more is no moment, and no count
 local function read(id)
   local values = lenient('HMGET', job_key(id), unpack(FIELDS))

@@ -48,7 +48,7 @@ local function declined(job, why)
   stop_following(job.id)
   count_followed(job.batch, 'moderation', -1)
   count_followed(job.batch, 'declined', 1)
-  finish(whole, 'failed', now, retention, 'error', why)
+  finish(whole, 'failed', now, retention, 'error', whole.erased and DECLINED or why)
   for kind, number in pairs({message = job.message_id, campaign = job.campaign_id}) do
     redis.pcall('PEXPIRE', (bucket(kind, number)), retention)   -- the record lives longer now
   end

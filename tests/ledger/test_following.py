@@ -162,9 +162,38 @@ def test_erasing_a_person_takes_the_moderator_s_words_along(act: Actor) -> None:
     """They may quote what was sent; that it was declined stays."""
     job_id = sent(act, status=1, plan=None)
     assert tell(act, decide(job_id, "declined")) == "declined"
-    step = act.run(ledger.erase("0", 10_000, "77010000001", cancel_waiting=False, retention=RETENTION))
-    assert step[1].erased == 1
+    assert forget(act) == 1
     assert act.lookup(job_id).error == replace(WHY, fields=None)
+
+
+def test_who_was_forgotten_is_not_named_by_a_moderator(act: Actor) -> None:
+    """The decision comes later than `smsq forget`: that it was declined is known, and nothing else."""
+    job_id = sent(act, status=1, plan=None)
+    assert forget(act) == 1
+    act.pass_time(MODERATOR)
+    [asked_about] = due(act).moderated
+    assert asked_about.recipient == ""
+    assert tell(act, decide(job_id, "declined")) == "declined"
+    assert act.lookup(job_id).error == replace(WHY, fields=None)
+
+
+@pytest.mark.parametrize("campaign_status", [1, 2])
+def test_who_was_forgotten_is_not_written_again(act: Actor, campaign_status: int) -> None:
+    """A late settle knows the number; so does an answer about a job that was given up meanwhile."""
+    job_id = act.start(act.enqueue(), "n")
+    assert act.settle(outcome(job_id, State.UNKNOWN, token="n")) == "settled"
+    assert forget(act) == 1
+    late = replace(outcome(job_id, State.SENT, token="n"), ids=(MESSAGE, CAMPAIGN, campaign_status))
+    assert act.settle(late) == "settled"
+    assert (act.lookup(job_id).state, act.lookup(job_id).message_id) == (State.SENT, MESSAGE)
+    assert act.client.hget(keys.job(job_id), "recipient") is None
+    act.look()
+
+
+def forget(act: Actor) -> int:
+    """Erases whose all these jobs are; returns how many were."""
+    step = act.run(ledger.erase("0", 10_000, "77010000001", cancel_waiting=False, retention=RETENTION))
+    return step[1].erased
 
 
 def test_a_delivery_that_never_ends_is_given_up(act: Actor) -> None:

@@ -29,8 +29,11 @@ def test_the_middle_of_a_number_is_hidden(recipient: str, masked: str) -> None:
     ("words", "shown"),
     [
         ("Wrong number 77010000001", "Wrong number [number]"),
-        ("+7 (701) 000-00-01 is not reachable", "+7 (701) [number] is not reachable"),
-        ("8-701-0000001: no route", "8-701-[number]: no route"),
+        ("+7 (701) 000-00-01 is not reachable", "[number] is not reachable"),
+        ("+7 701 000 00 01 of Aigerim, +7 701 0000001", "[number] of Aigerim, [number]"),
+        ("8-701-0000001: no route", "8-[number]: no route"),
+        ("in town it is 000-00-01", "in town it is [number]"),
+        ("not theirs: +7 (727) 350-54-54, 77273505454", "not theirs: [number], [number]"),
         ("also 380501234567, and code 1234567", "also [number], and code [number]"),
         ("code 12, at 2026-12-01 10:00:00, 123456 left", "code 12, at 2026-12-01 10:00:00, 123456 left"),
         ('text "Код: 4711" refused', 'text "[text]" refused'),
