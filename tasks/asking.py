@@ -17,12 +17,12 @@ from smsq.gateway.questions import Canary, Question, Reply, ask
 from smsq.ledger import Looked, Told
 from smsq.ledger.asking import AnswerWord
 from smsq.ledger.asking import Question as Asked
+from smsq.ledger.holding import Share
 from smsq.message import campaign_token, load
 from smsq.privacy import mask_recipient
 from smsq.tracing import wall_clock
 from tasks import decide, identity
 from tasks.following import plan
-from tasks.pace import Share
 from tasks.runtime import Runtime, Stopped
 from tasks.tally import tally
 from tasks.tracing import asked
@@ -34,8 +34,8 @@ ROUND: Final = 500
 #: Seconds that a round may take; a job whose asker died in it is asked about again then.
 PATIENCE: Final = 120.0
 _MARGIN: Final = 15.0
-#: Under a rate limit a question goes out at most as often as each fifth call.
-_SHARE: Final = 5
+#: Under a rate limit a question goes out at most as often as each fifth call of all workers.
+_SHARE: Final = Share("asking", 5)
 
 
 def _canary(cipher: Cipher | None, found: tuple[int, str] | None) -> Canary | None:
@@ -57,7 +57,6 @@ class Asker:
     def __init__(self, process: Runtime, tell: Callable[[Told, AnswerWord], None]) -> None:
         self._process = process
         self._tell = tell
-        self._share = Share(process.pace, _SHARE)
 
     async def ask(self, looked: Looked, token: str, epoch: int) -> None:
         """Puts questions and writes the answers down.
@@ -122,7 +121,7 @@ class Asker:
             canary,
             zone=process.zone,
             now=identity.known.redis_time(),
-            permit=self._share.permit,
+            permit=process.pace.permit_of(_SHARE),
             within=PATIENCE - _MARGIN,
         )
 

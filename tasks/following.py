@@ -21,9 +21,9 @@ from smsq.gateway.aftermath import FINAL_STATUSES, MOST_MESSAGES, statuses, verd
 from smsq.gateway.answers import Outcome
 from smsq.job import DECLINED, JobError
 from smsq.ledger import Decision, Delivery, Followed, FollowedWord, Following, Moderated, Underway
+from smsq.ledger.holding import Share
 from smsq.sms import Sms
 from tasks import decide, identity
-from tasks.pace import Share
 from tasks.runtime import Runtime, Stopped
 from tasks.tally import tally
 
@@ -36,8 +36,8 @@ _MESSAGES: Final = 500
 #: Seconds that a round may take; a message whose asker died in it is asked about again then.
 _PATIENCE: Final = 120.0
 _MARGIN: Final = 15.0
-#: Under a rate limit a question goes out at most as often as each tenth call: less than others' questions have.
-_SHARE: Final = 10
+#: Under a rate limit a question goes out at most as often as each tenth call of all workers: less than others' have.
+_SHARE: Final = Share("following", 10)
 #: After a call that failed, a round comes so many times later at most: twice, four times, ….
 _LONGEST: Final = 60
 _TRY: Final = 5.0
@@ -70,7 +70,7 @@ class Follower:
     def __init__(self, process: Runtime, *, apart: float) -> None:
         self._process = process
         self._apart = apart
-        self._share = Share(process.pace, _SHARE)
+        self._permit = process.pace.permit_of(_SHARE)
         self._failures = 0  # in a row
 
     async def run(self) -> None:
@@ -167,7 +167,7 @@ class Follower:
         ]
 
     async def _call(self, ask: Callable[[], Awaitable[T | Outcome]]) -> T:
-        await self._share.permit()
+        await self._permit()
         answer = await ask()
         if isinstance(answer, Outcome):
             raise _Failed(answer)

@@ -5,10 +5,12 @@ its own) reserves it here. A call goes out at its moment or never before the nex
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Sequence
+from functools import partial
+from typing import Protocol
 
 from smsq.gateway.form import Permit
-from smsq.ledger.holding import Reserved
+from smsq.ledger.holding import Reserved, Share
 from smsq.scripts import boot_time
 from tasks.batching import Batcher
 
@@ -18,15 +20,22 @@ LATE = 0.03
 AHEAD = 500
 
 
+class Reserve(Protocol):
+    """Reserves up to as many moments; see `smsq.ledger.reserve`."""
+
+    def __call__(self, count: int, share: Share | None = None) -> Awaitable[Reserved]:
+        """Asks Redis."""
+
+
 class Pace:
     """The pace, as one process keeps to it.
 
     Args:
-        reserve: Reserves up to as many moments; see `smsq.ledger.reserve`.
+        reserve: Reserves moments.
         interval: Milliseconds between two calls of all workers; 0 without a rate.
     """
 
-    def __init__(self, reserve: Callable[[int], Awaitable[Reserved]], interval: float) -> None:
+    def __init__(self, reserve: Reserve, interval: float) -> None:
         self._reserve = reserve
         self.interval = interval
         self._next = Batcher(self._next_batch, limit=50)
@@ -53,40 +62,31 @@ class Pace:
                 return
             moment = await self.reserve()
 
-    async def reserve(self) -> float:
+    def permit_of(self, share: Share) -> Permit:
+        """Returns what each question of a share awaits, so that sending isn't starved by them."""
+
+        async def wait() -> None:
+            await self.keep(await self.reserve(share))
+
+        return wait
+
+    async def reserve(self, share: Share | None = None) -> float:
         """Returns the next free moment, by `boot_time`; without a rate too, while the gateway wants no calls."""
+        ask = partial(self._next, None) if share is None else partial(self._next_of, share)
         while True:
-            at = await self._next(None)
+            at = await ask()
             if at >= 0:
                 return at
             await asyncio.sleep(-at)
 
-    async def _next_batch(self, waiting: Sequence[None]) -> list[float]:
+    async def _next_of(self, share: Share) -> float:
+        [at] = await self._next_batch([None], share)
+        return at
+
+    async def _next_batch(self, waiting: Sequence[None], share: Share | None = None) -> list[float]:
         """A moment for each; for those that get none, the seconds until they may ask again, negative."""
-        reserved = await self._reserve(len(waiting))
+        reserved = await self._reserve(len(waiting), share)
         now = boot_time()
         given = [now + (reserved.first + number * reserved.spacing) / 1000 for number in range(reserved.many)]
         refused = -max(0.01, reserved.first / 1000)
         return given + [refused] * (len(waiting) - reserved.many)
-
-
-class Share:
-    """The part of the common pace that those have who ask, so that sending isn't starved.
-
-    Args:
-        pace: The pace.
-        each: Under a rate limit, a question goes out at most as often as each so many-th call.
-    """
-
-    def __init__(self, pace: Pace, each: int) -> None:
-        self._pace = pace
-        self._each = each
-        self._earliest = 0.0
-
-    async def permit(self) -> None:
-        """Waits for a moment; without a rate too, while the gateway wants no calls."""
-        loop = asyncio.get_running_loop()
-        await asyncio.sleep(max(0.0, self._earliest - loop.time()))
-        at = await self._pace.reserve()
-        self._earliest = loop.time() + self._each * self._pace.interval / 1000
-        await self._pace.keep(at)

@@ -20,7 +20,7 @@ from smsq.gateway.client import Client
 from smsq.lanes import Lane
 from smsq.ledger import Heard, Settled, Settlement, SettleWord, Told
 from smsq.ledger.asking import AnswerWord
-from smsq.ledger.holding import Reserved
+from smsq.ledger.holding import Reserved, Share
 from smsq.scripts import boot_time
 from tasks import identity
 from tasks.batching import Batcher
@@ -151,8 +151,8 @@ class Runtime:
         except QueueUnavailable:
             return []
 
-    async def _reserve(self, count: int) -> Reserved:
-        call = ledger.reserve(count, interval=self.settings.interval_ms, ahead=AHEAD)
+    async def _reserve(self, count: int, share: Share | None = None) -> Reserved:
+        call = ledger.reserve(count, interval=self.settings.interval_ms, ahead=AHEAD, share=share)
         return await self._persist(lambda: self.runner.run(call, _TRY))
 
     async def settle(self, settlement: Settlement) -> SettleWord:

@@ -185,13 +185,27 @@ class Reserved(NamedTuple):
     spacing: int
 
 
-def reserve(count: int, *, interval: float, ahead: int) -> Call[Reserved]:
-    """Reserves moments for up to ``count`` calls within the next ``ahead`` ms of the common pace."""
+class Share(NamedTuple):
+    """A part of the common pace, for calls that ask: of all workers' calls each so many-th at most is one of these."""
+
+    name: Literal["asking", "following"]
+    each: int
+
+
+def reserve(count: int, *, interval: float, ahead: int, share: Share | None = None) -> Call[Reserved]:
+    """Reserves moments for up to ``count`` calls within the next ``ahead`` ms of the common pace.
+
+    Args:
+        count: How many at most; of a share one at a time.
+        interval: Milliseconds between two calls of all workers; 0 without a rate.
+        ahead: Milliseconds.
+        share: Of which they are a part.
+    """
 
     def parse(answer: list[int]) -> Reserved:
         return Reserved(*answer)
 
-    return Call(script("reserve"), [interval, count, ahead], parse)
+    return Call(script("reserve"), [interval, count, ahead, *(share or ("", 0))], parse)
 
 
 class Purged(NamedTuple):

@@ -1,6 +1,6 @@
 -- Following a message after it was sent: what a moderator decides (campaign status 1), and whether it was delivered.
 --
--- `follow`, a field of a record that is `sent`: "<questions so far> <until when, ms> <when the last was put, ms>". Such
+-- `follow`, a field of a record that is `sent`: "<answers so far> <until when, ms> <when the last was put, ms>". Such
 -- a job has an entry in `smsq:follow`, and no other has. It is final all the same: rule 1 and `due` know nothing of it.
 local FOLLOW = 'smsq:follow'
 local MODERATOR = 30000            -- ms until the first question about a moderator's decision, doubled up to

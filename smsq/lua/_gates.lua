@@ -65,6 +65,18 @@ local function reserve(n, setting, ahead, now)
   return free, first, interval
 end
 
+-- The same for one question: those of a share go out at most as often as each so many-th call, whichever worker puts them.
+local function reserve_of(share, each, setting, ahead, now)
+  if setting == 0 then return reserve(1, setting, ahead, now) end
+  local field, pause = 'share:' .. share, each * interval_of(setting, now)
+  local earliest = lenient('HGET', PACE, field)
+  earliest = type(earliest) == 'string' and tonumber(earliest) or 0
+  if earliest > now and earliest <= now + ahead + pause then return 0, earliest end   -- later: the clock has jumped
+  local many, first, interval = reserve(1, setting, ahead, now)
+  if many == 1 then redis.call('HSET', PACE, field, string.format('%.3f', first + pause)) end
+  return many, first, interval
+end
+
 -- The gateway wants fewer calls: none for `wait` ms, half the pace for a while. Calls that were out together say the same:
 -- heard once.
 local function slow_down(said, wait, now)

@@ -15,7 +15,7 @@ local moderated, delivered = {}, {}
 local AGAIN = 5000   -- ms until what there is no room for, and what only a newer worker understands, is looked at again
 
 local function put(job)
-  redis.call('HSET', job_key(job.id), 'follow', follow_field(job.asks + 1, job.till, now))
+  redis.call('HSET', job_key(job.id), 'follow', follow_field(job.asks, job.till, now))
   redis.call('ZADD', FOLLOW, now + lease, job.id)
 end
 

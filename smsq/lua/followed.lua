@@ -21,9 +21,10 @@ local now = NOW
 
 -- Unless somebody has hinted meanwhile to ask at once, or another worker may ask already.
 local function later(job, from, most)
-  local at = tonumber(redis.call('ZSCORE', FOLLOW, job.id) or now)
+  local at, asks = tonumber(redis.call('ZSCORE', FOLLOW, job.id) or now), job.asks + 1
+  redis.call('HSET', job_key(job.id), 'follow', follow_field(asks, job.till, job.last))
   if at > math.max(now, job.last + HINTED) then
-    redis.call('ZADD', FOLLOW, now + math.min(most, from * 2 ^ math.min(job.asks, 20)), job.id)
+    redis.call('ZADD', FOLLOW, now + math.min(most, from * 2 ^ math.min(asks, 20)), job.id)
   end
   return 'later'
 end

@@ -6,7 +6,7 @@
 local by = tonumber(ARGV[1])
 local moments = {
   job = {'at', 'expires', 'done', 'send_at', 'put_off'}, batch = {'first', 'last', 'stopped'}, epoch = {'started'},
-  gate = {'since', 'probe_at'}, pace = {'next', 'hold', 'factor_until'},
+  gate = {'since', 'probe_at'}, pace = {'next', 'hold', 'factor_until', 'share:asking', 'share:following'},
 }
 local function earlier(moment) return string.format('%d', tonumber(moment) - by) end
 local function move_texts(key)

@@ -6,6 +6,7 @@ import pytest
 
 from smsq import keys, ledger
 from smsq.ledger import Heard
+from smsq.ledger.holding import Share
 from tests.ledger.actor import Actor
 from tests.ledger.calls import hear, out
 
@@ -74,6 +75,37 @@ def test_without_a_rate_everything_may_go_at_once(act: Actor) -> None:
     ids = [act.enqueue() for _ in range(10)]
     assert [job.moment for job in act.run(act.take_call(10)).jobs] == [0] * len(ids)
     assert not act.client.exists(keys.PACE)
+
+
+def test_a_share_is_one_for_all_workers(act: Actor) -> None:
+    """Each tenth call at most is one of it, whoever asks and however many there are; other calls go on beside it."""
+    of_it = Share("following", 10)
+    given, began = 0, act.look().now
+    for _ in range(200):
+        given += act.run(ledger.reserve(1, interval=10, ahead=100, share=of_it)).many
+        assert act.run(ledger.reserve(1, interval=10, ahead=100)).many == 1
+        act.pass_time(20)
+    passed = 200 * 20 + act.look().now - began
+    assert 20 <= given <= passed / 100 + 2
+    refused = act.run(ledger.reserve(1, interval=10, ahead=100, share=of_it))
+    assert refused.many == 1 or 0 < refused.first <= 200
+    assert act.run(ledger.reserve(1, interval=10, ahead=100, share=Share("asking", 5))).many == 1, "it has its own"
+
+
+def test_a_share_of_no_limit_is_none(act: Actor) -> None:
+    """Without a rate they may all go; a gateway that wants fewer calls holds them too."""
+    ask = ledger.reserve(1, interval=0, ahead=100, share=Share("following", 10))
+    assert [act.run(ask).many for _ in range(3)] == [1, 1, 1]
+    hear(act, Heard("slow", "code 30", 7000), out(act))
+    assert act.run(ask).many == 0
+
+
+def test_a_share_outlives_a_clock_that_jumped(act: Actor) -> None:
+    """Its moment lies in a future that is far away now: who asks doesn't wait for it."""
+    ask = ledger.reserve(1, interval=10, ahead=100, share=Share("following", 10))
+    act.client.hset(keys.PACE, "share:following", act.look().now + 86_400_000)
+    assert act.run(ask).many == 1
+    assert act.run(ask).many == 0
 
 
 @pytest.mark.parametrize("interval", [0.0, 10.0])

@@ -4,16 +4,21 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import pytest
 
-from smsq import Sms, SmsQueue
-from smsq.ledger.holding import Reserved
+from smsq import Sms, SmsQueue, keys
+from smsq.ledger.holding import Reserved, Share
 from smsq.states import State
-from tasks.pace import Pace, Share
+from tasks.pace import Pace
 from tests.support.jobs import end_of
 from tests.support.sandbox import Sandbox, ordinary
+from tests.support.waiting import wait_until
 from tests.support.worker import Worker
+
+if TYPE_CHECKING:
+    import redis
 
 RATE = 40
 JOBS = 160
@@ -45,6 +50,23 @@ def test_calls_that_ask_count_too(worker: Callable[..., Worker], queue: SmsQueue
     assert any(call["method"] == "message/list" for call in sandbox.calls())
     moments = sorted(call["monotonic"] for call in sandbox.calls())
     assert min(later - earlier for earlier, later in pairwise(moments)) > 0.5
+
+
+def test_questions_about_what_was_sent_are_few_however_many_workers_ask(
+    worker: Callable[..., Worker], queue: SmsQueue, sandbox: Sandbox, client: "redis.Redis"
+) -> None:
+    """Each tenth call of all workers at most, here two a second; three workers that knew nothing of each other make six."""
+    for _ in range(3):
+        worker(SMSQ_RATE_LIMIT="20/s", SMSQ_DISPATCH_INTERVAL="0.1")
+    jobs = [queue.enqueue(Sms(recipient=sandbox.recipient("moderated"), text=f"Код {n}")).id for n in range(9)]
+    assert {end_of(queue, job_id, 60).state for job_id in jobs} == {State.SENT}
+
+    def asked() -> list[float]:
+        client.zadd(keys.FOLLOW, dict.fromkeys(jobs, 0), xx=True)
+        return sorted(call["monotonic"] for call in sandbox.calls() if call["method"] == "campaign/get")
+
+    wait_until(lambda: len(asked()) >= 8, what="they are asked about")
+    assert min(later - earlier for earlier, later in pairwise(asked())) > 0.25
 
 
 def test_too_many_calls_slow_all_workers_down(worker: Callable[..., Worker], queue: SmsQueue, sandbox: Sandbox) -> None:
@@ -88,14 +110,14 @@ def test_who_stood_still_over_its_moment_takes_another(who: str) -> None:
     """Late ones would crowd with those whose moment it is by now."""
     reserved = []
 
-    async def reserve(count: int) -> Reserved:
+    async def reserve(count: int, share: Share | None = None) -> Reserved:
         reserved.append(count)
         asked.set()
         return Reserved(count, 20, 10)
 
     async def go() -> None:
         pace = Pace(reserve, 10)
-        permit = pace.permit(None) if who == "a call" else Share(pace, 1).permit
+        permit = pace.permit(None) if who == "a call" else pace.permit_of(Share("asking", 1))
         assert permit
         async with asyncio.TaskGroup() as group:
             group.create_task(_awaited(permit()))
