@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeVar, cast, overload
 from unittest import mock
 
 from smsq.async_connection import AsyncRunner
+from smsq.candidate import Keys
 from smsq.connection import SyncRunner
 from smsq.errors import QueueUnavailable
 from smsq.job import DECLINED, LAST_STATUSES, ON_ITS_WAY, Job, JobError, moment
@@ -249,5 +250,7 @@ def outbox() -> Iterator[Outbox]:
         mock.patch.multiple(SyncRunner, **threads),
         mock.patch.multiple(AsyncRunner, **loops),
         mock.patch("smsq.queue.sealed", lambda jobs, _: jobs),
+        # A queue remembers keys for a Redis that forgets: these are neither the next test's nor a real one's.
+        mock.patch.multiple(Keys, recall=lambda _, new: new, note=lambda *_: None),
     ):
         yield made

@@ -55,7 +55,7 @@ def test_calls_that_ask_count_too(worker: Callable[..., Worker], queue: SmsQueue
 def test_questions_about_what_was_sent_are_few_however_many_workers_ask(
     worker: Callable[..., Worker], queue: SmsQueue, sandbox: Sandbox, client: "redis.Redis"
 ) -> None:
-    """Each tenth call of all workers at most, here two a second; three workers that knew nothing of each other make six."""
+    """Each tenth call of all workers at most, here two a second; three workers on their own make six."""
     for _ in range(3):
         worker(SMSQ_RATE_LIMIT="20/s", SMSQ_DISPATCH_INTERVAL="0.1")
     jobs = [queue.enqueue(Sms(recipient=sandbox.recipient("moderated"), text=f"Код {n}")).id for n in range(9)]

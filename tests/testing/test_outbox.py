@@ -4,13 +4,17 @@ import asyncio
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import pytest
 
-from smsq import IdempotencyConflict, InvalidSms, Job, QueueUnavailable, Settings, Sms, SmsQueue, State, ledger
+from smsq import IdempotencyConflict, InvalidSms, Job, QueueUnavailable, Settings, Sms, SmsQueue, State, keys, ledger
 from smsq.connection import SyncRunner
 from smsq.testing import Outbox, outbox
 from tests.support.server import Server
+
+if TYPE_CHECKING:
+    import redis
 
 NOWHERE = "redis://127.0.0.1:1/0"
 MADE_BEFORE = SmsQueue(NOWHERE)
@@ -47,8 +51,9 @@ def test_it_begins_empty(sms_outbox: Outbox) -> None:
     job = MADE_BEFORE.enqueue(_sms(), idempotency_key="k")
     sms_outbox.clear()
     assert MADE_BEFORE.lookup(job.id) is None
-    MADE_BEFORE.enqueue(_sms("another"), idempotency_key="k")
+    again = MADE_BEFORE.enqueue(_sms("another"), idempotency_key="k")
     assert [each.text for each in sms_outbox] == ["another"]
+    assert again.id != job.id, "a job of another message"
 
 
 def test_the_rules_are_the_real_ones(sms_outbox: Outbox) -> None:
@@ -202,6 +207,20 @@ def test_it_tells_what_redis_tells(queue: SmsQueue, server: Server) -> None:
         made.hold()
         assert _story(SmsQueue(NOWHERE)) == real
     assert queue.enqueue(_sms(), idempotency_key="a").id, "Redis is in its place again"
+
+
+@pytest.mark.parametrize("accepted", [False, True])
+def test_nothing_of_it_reaches_the_real_one(queue: SmsQueue, client: "redis.Redis", accepted: bool) -> None:
+    """A key that a test has used is new to Redis: its job isn't doubted, as one is that Redis may have forgotten."""
+    with outbox() as made:
+        queue.enqueue(_sms(), idempotency_key="k")
+        with made.unavailable(accepted=accepted), pytest.raises(QueueUnavailable):
+            queue.enqueue(_sms(), idempotency_key="l")
+        [used, *_] = made
+    for key in "kl":
+        job = queue.enqueue(_sms(), idempotency_key=key)
+        assert job.id != used.job_id
+        assert client.hget(keys.job(job.id), "epoch") == client.hget(keys.EPOCH, "number")
 
 
 def test_what_comes_after_it_was_sent(sms_outbox: Outbox) -> None:
