@@ -13,10 +13,10 @@ from fastapi import FastAPI, HTTPException, Request
 
 from smsq import QueueUnavailable, SmsQueue
 from smsq.errors import WebhookRefused
-from smsq.webhook import reported_message
+from smsq.webhook import MOST_BYTES, reported_message
 
 _SECRET = os.environ.get("EXAMPLE_WEBHOOK_SECRET", "")
-if not _SECRET:
+if not _SECRET.strip():
     sys.exit("EXAMPLE_WEBHOOK_SECRET: is needed; without it anybody could call")
 
 
@@ -31,12 +31,22 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
 app = FastAPI(lifespan=lifespan)
 
 
+async def read(request: Request) -> bytes:
+    """Reads a body, and no more of it than a report may have: anybody may post here."""
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > MOST_BYTES:
+            raise HTTPException(413)
+    return body
+
+
 @app.post("/delivery-reports", status_code=204)
 async def delivery_report(request: Request) -> None:
     """Takes a report for what it is: a hint. 204 for all that may come again without harm, other events too."""
     queue: SmsQueue = request.app.state.queue
     try:
-        message_id = reported_message(await request.body(), _SECRET, zone=queue.settings.zone)
+        message_id = reported_message(await read(request), _SECRET, zone=queue.settings.zone)
     except WebhookRefused as refused:
         raise HTTPException(403, str(refused)) from None
     if message_id is None:

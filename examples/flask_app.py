@@ -3,6 +3,7 @@
 from typing import Any
 
 from flask import Flask, abort, request
+from werkzeug.exceptions import HTTPException
 
 from examples.codes import code_for
 from smsq import IdempotencyConflict, InvalidSms, QueueUnavailable, Sms, SmsQueue
@@ -30,8 +31,14 @@ def send_code() -> Answer:
 def look_up(job_id: str) -> dict[str, Any]:
     """Says what became of it."""
     if (job := queue.lookup(job_id)) is None:
-        abort(404)
+        abort(404, "no such job")
     return job.as_dict()
+
+
+@app.errorhandler(HTTPException)
+def refused(error: HTTPException) -> Answer:
+    """What Flask itself refuses, in JSON as all else: a body that can't be read, a path that isn't there."""
+    return {"error": error.description}, error.code or 500
 
 
 @app.errorhandler(InvalidSms)

@@ -15,9 +15,11 @@ from typing import Any, Final
 from smsq.errors import WebhookRefused
 from smsq.gateway.envelope import whole_number
 
+#: A report is smaller: whoever receives them needs to read no more of a body.
+MOST_BYTES: Final = 64 * 1024
+
 _REPORT: Final = "sms-delivery-report"
 _SIGNED: Final = ("eventId", "attempt", "eventCreateTs")
-_MOST_BYTES: Final = 64 * 1024
 _OLDEST: Final = 2 * 86_400.0
 _EARLIEST: Final = 86_400.0  # clocks differ, and time zones are set wrongly
 
@@ -26,7 +28,7 @@ def reported_message(body: bytes, secret: str, *, zone: tzinfo = UTC, now: float
     """Returns the message that a call of the gateway's webhook is about.
 
     Args:
-        body: The request's body, JSON, as it came.
+        body: The request's body, JSON, as it came; `MOST_BYTES` at most.
         secret: The webhook's secret key, as in Mobizon's panel. Without one the gateway doesn't sign.
         zone: The account's time zone (`Settings.zone`), in which a report's time is written.
         now: The present, in Unix seconds; None for the clock's.
@@ -54,7 +56,7 @@ def reported_message(body: bytes, secret: str, *, zone: tzinfo = UTC, now: float
 
 
 def _read(body: bytes) -> Mapping[str, Any]:
-    if len(body) > _MOST_BYTES:
+    if len(body) > MOST_BYTES:
         raise WebhookRefused("it is too large")
     try:
         event = json.loads(body)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from functools import wraps
 
 from django.db import transaction
-from django.http import Http404, HttpRequest, JsonResponse
+from django.http import HttpRequest, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_POST
 
@@ -85,5 +85,5 @@ def place_order(request: HttpRequest) -> JsonResponse:
 def look_up(_: HttpRequest, job_id: str) -> JsonResponse:
     """Says what became of it."""
     if (job := get_queue().lookup(job_id)) is None:
-        raise Http404
+        return JsonResponse({"error": "no such job"}, status=404)
     return JsonResponse(job.as_dict())

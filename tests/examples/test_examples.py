@@ -63,7 +63,9 @@ class Site:
     def call(self, method: str, path: str, body: object = None, key: str | None = None) -> tuple[int, Any]:
         """Makes a request and returns the status and the JSON of the answer, or its text."""
         request = urllib.request.Request(  # noqa: S310 - our own server
-            self.url + path, None if body is None else json.dumps(body).encode(), method=method
+            self.url + path,
+            body if body is None or isinstance(body, bytes) else json.dumps(body).encode(),
+            method=method,
         )
         request.add_header("Content-Type", "application/json")
         if key is not None:
@@ -167,7 +169,28 @@ def test_a_user_s_mistake_names_the_field(sites: dict[str, Site], name: str) -> 
     status, answer = site.call("POST", "/codes", {"phone": "+77010000001"})
     assert status == 422
     assert "idempotency-key" in json.dumps(answer).lower()
-    assert site.call("GET", "/codes/nosuchjob")[0] == 404
+    status, answer = site.call("GET", "/codes/nosuchjob")
+    assert status == 404
+    assert "no such job" in answer.values()
+
+
+@pytest.mark.parametrize("name", APPS)
+@pytest.mark.parametrize(
+    "phone", ["\ud800", "+7701000000\udc00", 77010000001, None, ["+77010000001"], {}, "1" * 100_000]
+)
+def test_nonsense_is_refused(sites: dict[str, Site], name: str, phone: object) -> None:
+    """Whatever JSON can say in the place of a number: 422 with the field, and no traceback."""
+    status, answer = sites[name].call("POST", "/codes", {"phone": phone}, key=f"{name}:3")
+    assert status == 422, answer
+    assert "recipient" in json.dumps(answer) or "phone" in json.dumps(answer)
+
+
+@pytest.mark.parametrize("name", APPS)
+def test_what_is_no_json_is_refused(sites: dict[str, Site], name: str) -> None:
+    """In JSON, as all else."""
+    status, answer = sites[name].call("POST", "/codes", b"{", key=f"{name}:4")
+    assert status in (400, 422)
+    assert isinstance(answer, dict)
 
 
 @pytest.mark.parametrize("name", APPS)

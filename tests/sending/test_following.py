@@ -3,6 +3,7 @@
 import hashlib
 import json
 import signal
+import socket
 import subprocess
 import sys
 import urllib.error
@@ -19,6 +20,7 @@ from smsq import Job, Sms, SmsQueue, keys
 from smsq.cli import main
 from smsq.errors import SmsNotSent
 from smsq.states import State
+from smsq.webhook import MOST_BYTES
 from tests.sending.conftest import StartWorker
 from tests.support.jobs import end_of
 from tests.support.sandbox import ROOT, Sandbox, ordinary
@@ -198,30 +200,62 @@ def test_a_right_that_the_key_lacks_stops_nobody(
 
 
 @pytest.fixture
-def webhook(server: Server, tmp_path: Path) -> Iterator[Callable[..., int]]:
-    """The example that takes reports, served; posts one to it and returns the status."""
+def webhook_port(server: Server, tmp_path: Path) -> Iterator[int]:
+    """The example that takes reports, served."""
     port = free_port()
     env = environment(server.url, "http://127.0.0.1:9", EXAMPLE_WEBHOOK_SECRET=SECRET)
     command = [sys.executable, "-m", "uvicorn", "examples.delivery_reports:app", "--port", str(port)]
+
+    def answers() -> bool:
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+        except OSError:
+            assert it.poll() is None, (tmp_path / "log").read_text()
+            return False
+        return True
+
     with (
         (tmp_path / "log").open("wb") as out,
         subprocess.Popen(command, cwd=ROOT, env=env, stdout=out, stderr=out) as it,
     ):
-
-        def post(**event: Any) -> int:  # noqa: ANN401
-            try:
-                body = json.dumps(event).encode()
-                with urllib.request.urlopen(f"http://127.0.0.1:{port}/delivery-reports", body, timeout=10) as answer:
-                    return int(answer.status)
-            except urllib.error.HTTPError as error:
-                return error.code
-            except OSError:
-                assert it.poll() is None, (tmp_path / "log").read_text()
-                return 0
-
-        wait_until(post, what="the example answers")
-        yield post
+        wait_until(answers, what="the example answers")
+        yield port
         it.terminate()
+
+
+@pytest.fixture
+def webhook(webhook_port: int) -> Callable[..., int]:
+    """Posts a report to it and returns the status."""
+
+    def post(**event: Any) -> int:  # noqa: ANN401
+        try:
+            body = json.dumps(event).encode()
+            with urllib.request.urlopen(
+                f"http://127.0.0.1:{webhook_port}/delivery-reports", body, timeout=10
+            ) as answer:
+                return int(answer.status)
+        except urllib.error.HTTPError as error:
+            return error.code
+
+    return post
+
+
+@pytest.mark.parametrize("secret", ["", "  "])
+def test_the_webhook_s_example_needs_a_secret(server: Server, secret: str) -> None:
+    """Without one it doesn't start: anybody could call."""
+    env = environment(server.url, "http://127.0.0.1:9", EXAMPLE_WEBHOOK_SECRET=secret)
+    command = [sys.executable, "-c", "import examples.delivery_reports"]
+    ran = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    assert ran.returncode == 1
+    assert ran.stderr == "EXAMPLE_WEBHOOK_SECRET: is needed; without it anybody could call\n"
+
+
+def test_the_webhook_s_example_reads_no_more_than_a_report(webhook_port: int) -> None:
+    """Whoever announces a hundred megabytes is answered before he has sent them."""
+    with socket.create_connection(("127.0.0.1", webhook_port), timeout=10) as caller:
+        head = "POST /delivery-reports HTTP/1.1\r\nHost: here\r\nContent-Length: 100000000\r\n\r\n"
+        caller.sendall(head.encode() + b"x" * (MOST_BYTES + 1))
+        assert caller.recv(100).startswith(b"HTTP/1.1 413 ")
 
 
 def test_f68_a_report_is_only_a_hint_to_ask(
