@@ -17,7 +17,7 @@ from smsq.gateway.answers import Fault
 from smsq.gateway_checks import ask_balance, check_account, check_clock, distance, skew
 from smsq.lanes import LANES
 from smsq.overview import Overview, Worker
-from smsq.probe import LATE, LOST, Health
+from smsq.probe import LATE, Health
 from smsq.queue import DEADLINE
 from smsq.scripts import boot_time
 from smsq.server_checks import Finding, check_server, read_server
@@ -114,7 +114,7 @@ def check_workers(health: Health) -> list[Finding]:
     Args:
         health: What the ledger says of them.
     """
-    live = [each for each in health.workers if each.heard < LOST]
+    live = [each for each in health.workers if each.live]
     known = [each for each in health.workers if each.heard < _REMEMBERED]
     return [_workers(health, live), *(_worker(health, each) for each in known)]
 
@@ -137,7 +137,7 @@ def _workers(health: Health, live: list[Worker]) -> Finding:
 
 def _worker(health: Health, worker: Worker) -> Finding:
     complaint = health.complaint(worker)
-    if worker.heard >= LOST:
+    if not worker.live:
         return Finding("worker", "warn", f"{worker.name}: {complaint}; unless it was stopped, start it again")
     if complaint:
         return Finding("worker", "fail", f"{worker.name}: {complaint}; look at its log, and restart it")
@@ -165,7 +165,7 @@ def check_jobs(health: Health, overview: Overview) -> list[Finding]:
 
 
 def _lanes(health: Health, overview: Overview) -> Finding:
-    read = {lane for each in health.workers if each.heard < LOST for lane in each.said.get("lanes", [])}
+    read = {lane for each in health.workers if each.live for lane in each.said.get("lanes", [])}
     unread = [lane for lane in LANES if lane not in read]
     if not unread:
         return Finding("lanes", "ok", "each is read by a live worker")

@@ -10,9 +10,9 @@ from smsq.encryption import NO_KEY
 from smsq.lanes import LANES, Lane
 from smsq.ledger import Pause
 
-#: Milliseconds since a worker's last heartbeat, within which it is live (it gives one a second), and after which it
-#: isn't shown any more.
-_LIVE: Final = 15_000
+#: Milliseconds since a worker's last heartbeat, from which it is lost (it gives one a second), and after which it isn't
+#: shown any more.
+LOST: Final = 30_000
 _REMEMBERED: Final = 3_600_000
 
 
@@ -89,8 +89,8 @@ class Worker:
 
     @property
     def live(self) -> bool:
-        """Whether it was heard of lately."""
-        return self.heard < _LIVE
+        """Whether it was heard of lately, and hasn't said that it stops."""
+        return self.heard < LOST
 
     @property
     def in_use(self) -> int:

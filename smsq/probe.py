@@ -15,8 +15,6 @@ from smsq.overview import Worker
 from smsq.queue import DEADLINE
 from smsq.settings import Settings
 
-#: Milliseconds since a worker's last heartbeat, from which it is lost.
-LOST: Final = 30_000
 #: Seconds for which it may take or end nothing though it should.
 STALLED: Final = 60.0
 #: Milliseconds by which an entry of `due` must be late before it means that nobody looks.
@@ -32,7 +30,7 @@ class Health:
         held: Until when the gateway wanted no calls; that may be over.
         late: Jobs whose moment came more than `LATE` ago, and that no worker has looked at.
         latest: How long ago that of the first of them came.
-        workers: All that were ever heard of, by name.
+        workers: All that were heard of and haven't said that they stop, by name.
     """
 
     now: int
@@ -64,7 +62,7 @@ class Health:
             worker: One of `workers`.
             limit: Seconds for which it may do nothing though it should.
         """
-        if worker.heard >= LOST:
+        if not worker.live:
             return f"it was last heard of {worker.heard // 1000} s ago"
         if worker.said.get("lanes") == []:
             return "it reads no lane: its consumers were cancelled"
@@ -108,6 +106,6 @@ def probe(health: Health, name: str | None = None, *, limit: float = STALLED) ->
     ]
     if not candidates:
         where = "of that name" if name is not None else f"on this host ({host})"
-        return Probed(name, f"no worker {where} was ever heard of")
+        return Probed(name, f"no worker {where} is known")
     best = min(candidates, key=lambda each: (health.complaint(each, limit) is not None, each.heard))
     return Probed(best.name, health.complaint(best, limit))

@@ -92,7 +92,8 @@ def waits_for(story: Story, overview: Overview) -> str | None:
         case State.RETRYING:
             return f"its next try, {due}"
         case State.SENDING if asking:
-            return f"an answer of the gateway about its call; the next question is due {due}"
+            about = "a call that Redis may have forgotten" if story.doubt else "its call"
+            return f"an answer of the gateway about {about}; the next question is due {due}"
         case State.SENDING:
             return f"the end of its call; asked about if nothing is heard until {due}"
         case State.QUEUED if story.due is not None:

@@ -7,6 +7,7 @@ import socket
 import sys
 import time
 import warnings
+from contextlib import suppress
 from importlib.metadata import version
 from typing import Any
 
@@ -21,7 +22,9 @@ import worker.result_text  # noqa: F401 - like `worker.control`, it replaces som
 from config import logs
 from config.celery_options import options
 from config.settings import WorkerSettings
-from smsq.errors import ConfigurationError
+from smsq import ledger
+from smsq.connection import SyncRunner
+from smsq.errors import ConfigurationError, QueueUnavailable
 from smsq.lanes import lane_of
 from tasks import identity
 from tasks.runtime import stop_calls
@@ -43,6 +46,8 @@ def _settings() -> WorkerSettings:
 
 
 log: FilteringBoundLogger = structlog.get_logger()
+#: Seconds that a worker which has stopped tries to tell so.
+_GOODBYE = 1.0
 settings = _settings()
 app = Celery("smsq", set_as_current=True)
 app.conf.update(options(settings))
@@ -84,6 +89,15 @@ def _say_ready(**_: Any) -> None:  # noqa: ANN401
     if settings.redirect_to:
         log.warning("worker.guarded", reason="SMSQ_REDIRECT_TO: every message goes to one number")
     log.info("worker.ready", lanes=list(app.amqp.queues.consume_from))
+
+
+@signals.worker_shutdown.connect
+def _say_goodbye(**_: Any) -> None:  # noqa: ANN401
+    """Who watches doesn't look for this worker any more, as for one that was lost: it ends as it was asked to."""
+    runner = SyncRunner(settings.address)
+    with suppress(QueueUnavailable):
+        runner.run(ledger.leave(identity.name(), os.getpid()), _GOODBYE)
+    runner.close()
 
 
 class Life(bootsteps.StartStopStep):
@@ -142,8 +156,9 @@ class Life(bootsteps.StartStopStep):
         self._pages.stop()
 
     def terminate(self, parent: Any) -> None:  # noqa: ANN401
-        """The same when the stop is a cold one."""
+        """The same when the stop is a cold one, of which Celery tells nobody."""
         self.stop(parent)
+        _say_goodbye()
 
 
 app.steps["worker"].add(Life)

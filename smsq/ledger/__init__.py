@@ -11,7 +11,7 @@ their answers too. Nothing else reads or writes the ledger's keys.
 - `checking`: what health checks judge by.
 """
 
-from smsq.ledger.asking import Look, Looked, Policy, Question, Swept, Told, answer, hear, sweep, take_due
+from smsq.ledger.asking import Look, Looked, Policy, Question, Swept, Told, answer, hear, leave, sweep, take_due
 from smsq.ledger.checking import health
 from smsq.ledger.erasing import Erased, EraseStep, erase
 from smsq.ledger.following import (
@@ -137,6 +137,7 @@ __all__ = [
     "forget",
     "health",
     "hear",
+    "leave",
     "lookup",
     "mark_sent",
     "overview",

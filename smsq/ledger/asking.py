@@ -205,6 +205,11 @@ def hear(heard: Heard, worker: str) -> Call[None]:
     return Call(script("hear"), [heard.what, heard.reason, heard.wait, worker], lambda _: None)
 
 
+def leave(worker: str, pid: int) -> Call[bool]:
+    """Tells that a worker ends as it was asked to; False if another process of its name is there."""
+    return Call(script("leave"), [worker, pid], bool)
+
+
 class Swept(NamedTuple):
     """What a step of the slow sweep did: where to go on ('0': it has been everywhere), and job ids with what became.
 

@@ -90,7 +90,7 @@ def test_any_worker_of_this_host_will_do(smsq: Command, beat: Beat) -> None:
     beat("celery@elsewhere", host="another")
     alone, named = smsq.each([("probe",), ("probe", "--worker", "celery@elsewhere")])
     assert (alone.code, named.code) == (1, 0)
-    assert alone.errors == [f"no worker on this host ({HERE}) was ever heard of"]
+    assert alone.errors == [f"no worker on this host ({HERE}) is known"]
     beat("celery@lost", ago=600_000)
     beat("celery@stalled", stalled=90)
     assert smsq("probe").errors[0].startswith("celery@stalled: ")
@@ -102,7 +102,7 @@ def test_nobody_was_ever_heard_of(smsq: Command) -> None:
     """Exit 1, also by a name that no worker has."""
     found = smsq.each([("probe",), ("probe", "--worker", "celery@one")])
     assert [each.code for each in found] == [1, 1]
-    assert found[1].errors == ["celery@one: no worker of that name was ever heard of"]
+    assert found[1].errors == ["celery@one: no worker of that name is known"]
 
 
 @pytest.mark.parametrize("stored", ["", "x", "soon {}", "1e9 []", '99999999999999 {"host": 5, "stalled": "x"}'])

@@ -260,6 +260,18 @@ def test_f05_the_story_of_a_damaged_record(act: Actor) -> None:
     assert (found.job.state, found.job.error) == (State.FAILED, JobError("malformed record"))
 
 
+@pytest.mark.parametrize(
+    ("said", "stays"), [('{"pid":7}', False), ('{"pid":8}', True), ("{}", True), ("[]", True), ("{", True)]
+)
+def test_a_worker_that_leaves_takes_only_its_own_word_along(act: Actor, said: str, stays: bool) -> None:
+    """Another process may have the name by now; what a foreign hand wrote there is the sweep's."""
+    act.client.hset(keys.WORKERS, mapping={"w": f"{act.look().now} {said}", "x": "1 {}"})
+    assert act.run(ledger.leave("w", 7)) is not stays
+    assert act.client.hexists(keys.WORKERS, "w") is stays
+    assert act.client.hexists(keys.WORKERS, "x")
+    assert act.run(ledger.leave("nobody", 7)) is True
+
+
 def test_workers_that_nobody_hears_of_are_forgotten(act: Actor) -> None:
     """Containers have another name at each start: a round of the sweep begins with those a day old."""
     now = act.look().now

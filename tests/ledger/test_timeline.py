@@ -222,6 +222,12 @@ def test_what_a_job_in_due_waits_for(act: Actor, operator: Operator) -> None:
     assert all(str(found[state].waits_for).startswith(start) for state, start in starts.items())
     lost = act.lose(act.enqueue())
     assert str(why(operator, lost).waits_for).startswith("an answer of the gateway about its call; ")
+    doubted = act.enqueue()
+    act.new_epoch()
+    act.take()
+    assert act.begin(doubted).word == "asking"
+    starts_with = "an answer of the gateway about a call that Redis may have forgotten; "
+    assert str(why(operator, doubted).waits_for).startswith(starts_with)
     reserved = act.enqueue()
     act.take()
     assert str(why(operator, reserved).waits_for).startswith("the worker that took it to begin; ")

@@ -66,6 +66,24 @@ def test_a_stopping_worker_gives_back_at_once_what_it_has_not_called(
     left_as_it_should_be(queue, sandbox, jobs)
 
 
+@pytest.mark.parametrize(
+    ("stop", "pool"),
+    [(term, ()), (quit_cold, ()), (term_group, ("-P", "prefork", "-c", "2"))],
+    ids=["term", "quit", "prefork"],
+)
+def test_who_has_stopped_is_not_missed(
+    worker: StartWorker, client: "redis.Redis", stop: Callable[[Worker], None], pool: tuple[str, ...]
+) -> None:
+    """Nothing tells of a worker that ended as it was asked to; one that was killed is known until it counts as lost."""
+    leaving, killed = worker("-n", "leaving", *pool), worker("-n", "killed", *pool)
+    wait_until(lambda: client.hlen(keys.WORKERS) == 2, what="both are known")
+    killed.kill()
+    stop(leaving)
+    assert leaving.process.wait(20) == 0
+    [left] = client.hvals(keys.WORKERS)
+    assert f'"pid": {killed.pid},' in left
+
+
 @pytest.mark.parametrize("pool", ["threads", "prefork"])
 def test_on_celerys_pools_what_was_not_called_is_back_when_the_worker_has_gone(
     worker: StartWorker, queue: SmsQueue, sandbox: Sandbox, pool: str
