@@ -105,8 +105,8 @@ local function accept(job, given, now, retention, attempts)
   local campaigns, campaign = bucket('campaign', given.campaign_id)
   redis.pcall('HSET', key, field, job.id)   -- pcall: an index that a foreign hand broke must not cost the outcome
   redis.pcall('HSET', campaigns, campaign, job.id)
-  redis.call('PEXPIRE', key, retention)
-  redis.call('PEXPIRE', campaigns, retention)
+  keep_bucket(key, retention)
+  keep_bucket(campaigns, retention)
   redis.call('HDEL', job_key(job.id), 'error', 'code', 'rules', 'on_unknown', 'expires', 'epoch', 'losses', 'twin',
              unpack((message_fields(job_key(job.id)))))
   local extra = start_following(job, given, now)

@@ -267,3 +267,9 @@ local function bucket(kind, id)
   if #id <= 2 then return 'smsq:' .. kind .. ':0', id end
   return 'smsq:' .. kind .. ':' .. id:sub(1, -3), id:sub(-2)
 end
+
+-- A bucket lives at least as long as the record of each of its jobs, and a sixteenth longer: so of the many that end one
+-- after another, few have its end written (and into the append-only file).
+local function keep_bucket(key, retention)
+  if redis.call('PTTL', key) < retention then redis.call('PEXPIRE', key, math.ceil(retention * 17 / 16)) end
+end

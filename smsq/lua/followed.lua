@@ -51,7 +51,7 @@ local function declined(job, why)
   count_followed(job.batch, 'declined', 1)
   finish(whole, 'failed', now, retention, 'error', whole.erased and DECLINED or why)
   for kind, number in pairs({message = job.message_id, campaign = job.campaign_id}) do
-    redis.pcall('PEXPIRE', (bucket(kind, number)), retention)   -- the record lives longer now
+    keep_bucket(bucket(kind, number), retention)   -- the record lives longer now
   end
   return 'declined'
 end

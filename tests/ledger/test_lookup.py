@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -16,6 +17,8 @@ OPEN = [state for state in State if not state.final]
 WAITING = [State.SCHEDULED, State.QUEUED, State.RETRYING]
 PUT_OFF = JobError("a reason", 1, {"recipient": "a sentence"})
 SMS = Sms(recipient="+77010000001", text="Код: 4711")
+#: Where the ids of sent jobs are here.
+MESSAGES, CAMPAIGNS = "smsq:message:12", "smsq:campaign:56"
 
 
 @pytest.mark.parametrize("state", State)
@@ -103,8 +106,23 @@ def test_what_a_sent_job_leaves(act: Actor) -> None:
     assert not [name for name in record if name.startswith("m") and name[1:].isdigit()]
     assert not any("Қазақстан"[:5] in value for value in record.values())
     assert record["recipient"] == "77010000001"
+    stay = {keys.bell("normal"), keys.EPOCH, keys.CANARY}
     act.pass_time(RETENTION)
-    assert set(act.client.keys("*")) <= {keys.bell("normal"), keys.EPOCH, keys.CANARY}
+    assert set(act.client.keys("*")) <= {*stay, MESSAGES, CAMPAIGNS}
+    act.pass_time(RETENTION // 16)
+    assert set(act.client.keys("*")) <= stay
+
+
+def test_an_index_outlives_the_records_that_it_leads_to(act: Actor) -> None:
+    """Its end isn't written for each job, but whenever the next one's record would live longer."""
+    lives = []
+    for number, step in enumerate((0, RETENTION // 20, RETENTION // 20, RETENTION - 1)):
+        act.pass_time(step)
+        job_id = act.start(act.enqueue())
+        assert act.settle(replace(outcome(job_id, State.SENT), ids=(1200 + number, 5600 + number, 2))) == "settled"
+        lives.append(min(act.client.pttl(index) for index in (MESSAGES, CAMPAIGNS)))
+        assert act.client.pttl(keys.job(job_id)) <= lives[-1] <= RETENTION * 17 // 16
+    assert lives[1] < lives[0] < lives[2] + 1000, "the second found it long enough"
 
 
 @pytest.mark.parametrize("state", [state for state in State if state is not State.SENT])
