@@ -33,7 +33,8 @@ smsq:gate:well           str   when a call was answered last (ms), by a refusal 
 smsq:gate:worker:<name>  hash  the gateway refuses one worker's account; the same fields
 smsq:pace                hash  the common pace: the `next` free moment (ms), `hold` (ms: nobody calls before), `factor`
                                of the interval until `factor_until` (ms), `reason`; `share:<name>` (ms): no question
-                               of that share goes out before
+                               of that share goes out before; `asker`, the worker whose round of questions
+                               it is, until `asker_until` (ms)
 smsq:workers             hash  worker's name -> "<its last heartbeat, ms> <what it says of itself, JSON>"
 smsq:parked              hash  job id -> why nobody can do anything with its record
 smsq:counters            hash  ids dropped from lanes, by reason; jobs that were repaired; messages of others

@@ -67,6 +67,7 @@ class Dispatcher:
     ) -> None:
         self._interval = min(settings.dispatch_interval, settings.lease / 4)
         self._sweep_interval = settings.sweep_interval
+        self._paced = settings.interval_ms > 0
         self._policy, self._erase_after = settings.policy, settings.erase_after_ms
         self._state = state
         self._announce = tell
@@ -128,9 +129,8 @@ class Dispatcher:
         """
         asking = (self._round is not None and not self._round.done()) or time.monotonic() < self._next_round
         nonce = secrets.token_urlsafe(9)
-        look = Look(
-            LIMIT, 0 if asking else ROUND, int(PATIENCE * 1000), nonce, identity.name(), json.dumps(self._state())
-        )
+        questions, state = 0 if asking else ROUND, json.dumps(self._state())
+        look = Look(LIMIT, questions, int(PATIENCE * 1000), nonce, identity.name(), state, self._paced)
         try:
             looked = self._runner.run(ledger.take_due(look, self._policy), _TIMEOUT)
         except QueueUnavailable as error:

@@ -51,6 +51,7 @@ class Look(NamedTuple):
         nonce: The token of these questions.
         worker: Whose heartbeat it is; '' for none.
         heartbeat: What it says of itself, JSON.
+        paced: Whether calls have a common rate: then one worker at a time asks.
     """
 
     entries: int
@@ -59,6 +60,7 @@ class Look(NamedTuple):
     nonce: str
     worker: str = ""
     heartbeat: str = "{}"
+    paced: bool = False
 
 
 class Question(NamedTuple):
@@ -139,7 +141,7 @@ def take_due(look: Look, policy: Policy) -> Call[Looked]:
     args: list[str | bytes | int | float] = [
         look.entries, LOOK_AGAIN, policy.retention, policy.lease, look.questions, look.patience, look.nonce,
         policy.settling, policy.bound, policy.limit, int(policy.tokens),
-        look.worker, look.heartbeat,
+        look.worker, look.heartbeat, int(look.paced),
     ]  # fmt: skip
     return Call(script("take_due"), args, parse, confirm=False)
 

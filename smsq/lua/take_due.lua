@@ -10,15 +10,15 @@
 --
 -- ARGV  limit, look again (ms), retention (ms), lease (ms), questions to give at most, lease of a question (ms), nonce,
 --       settling time (ms), the gateway's bound (ms), limit of asking (ms), tokens (as in `begin`), worker ('' = nobody's
---       look), its heartbeat (JSON)
+--       look), its heartbeat (JSON), 1 under a rate limit else 0: then one worker at a time asks
 -- Returns {ms until the next entry is due (-1: none), looked at, {id, what, ...}, {canary's messageId, its recipient},
 --          {id, message, first (ms), attempts, 1 if "absent" will count else 0, the number that was called if it isn't
 --           the job's own else '', 1 if it is in doubt else 0, its trace or '', its lane, ...},
 --          {what holds jobs back: 'circuit' | 'account' | 'pace' | 'pause <lane or all>', reason, ...}, how much is put aside}
 --   what, for a person to hear: 'lost' (it is asked about) | 'resend' | 'parked'
 -- Keeps rule 1.
-local limit, again, retention, lease, room, patience, nonce, settling, bound, ask_limit, tokens, worker, heartbeat =
-  unpack(ARGV)
+local limit, again, retention, lease, room, patience, nonce, settling, bound, ask_limit, tokens, worker, heartbeat,
+      paced = unpack(ARGV)
 again, retention, lease, room = tonumber(again), tonumber(retention), tonumber(lease), tonumber(room)
 patience, settling, bound, ask_limit = tonumber(patience), tonumber(settling), tonumber(bound), tonumber(ask_limit)
 local now = NOW
@@ -42,6 +42,17 @@ local function lose(job, due)
   start_asking(job, now, due - lease, due, 'queued', LOST)
   tell(job.id, 'lost')
 end
+
+-- Rounds of questions beside each other would have to share the questions' part of the pace, and none might come to its end.
+-- Who comes with room has ended his own round, and leaves the next to others, if any comes.
+local function may_ask()
+  if paced ~= '1' or room <= 0 then return true end
+  local found = named(PACE, 'asker', 'asker_until')
+  if found.asker ~= worker then return not found.asker or (tonumber(found.asker_until) or 0) <= now end
+  redis.call('HDEL', PACE, 'asker', 'asker_until')
+  return false
+end
+if not may_ask() then room = 0 end
 
 local canary_id, canary_called = canary(settling - bound)
 local canary_ids = canary_id and lenient('HMGET', job_key(canary_id), 'message_id', 'recipient', 'called') or {}
@@ -97,6 +108,7 @@ for _, id in ipairs(ids) do
 end
 table.sort(asking, function(a, b) return RANK[a.lane] < RANK[b.lane] end)
 for _, job in ipairs(asking) do question(job) end
+if paced == '1' and #questions > 0 then redis.call('HSET', ours(PACE, 'hash'), 'asker', worker, 'asker_until', now + patience) end
 
 local held_back = {}
 for gate, key in pairs({circuit = CIRCUIT, account = worker_gate(worker)}) do

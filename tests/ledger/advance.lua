@@ -6,7 +6,8 @@
 local by = tonumber(ARGV[1])
 local moments = {
   job = {'at', 'expires', 'done', 'send_at', 'put_off'}, batch = {'first', 'last', 'stopped'}, epoch = {'started'},
-  gate = {'since', 'probe_at'}, pace = {'next', 'hold', 'factor_until', 'share:asking', 'share:following'},
+  gate = {'since', 'probe_at'}, 
+  pace = {'next', 'hold', 'factor_until', 'share:asking', 'share:following', 'asker_until'},
 }
 local function earlier(moment) return string.format('%d', tonumber(moment) - by) end
 local function move_texts(key)

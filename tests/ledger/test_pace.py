@@ -5,9 +5,9 @@ import itertools
 import pytest
 
 from smsq import keys, ledger
-from smsq.ledger import Heard
+from smsq.ledger import Heard, Look
 from smsq.ledger.holding import Share
-from tests.ledger.actor import Actor
+from tests.ledger.actor import PATIENCE, POLICY, Actor
 from tests.ledger.calls import hear, out
 
 
@@ -90,6 +90,41 @@ def test_a_share_is_one_for_all_workers(act: Actor) -> None:
     refused = act.run(ledger.reserve(1, interval=10, ahead=100, share=of_it))
     assert refused.many == 1 or 0 < refused.first <= 200
     assert act.run(ledger.reserve(1, interval=10, ahead=100, share=Share("asking", 5))).many == 1, "it has its own"
+
+
+def questions(act: Actor, worker: str, *, room: int = 100, paced: bool = True) -> int:
+    """Has a worker look at what is due, all of which has come; returns how many questions it is given."""
+    act.client.zadd(keys.DUE, dict.fromkeys(act.look().due, 0), xx=True)
+    look = Look(500, room, PATIENCE, worker, worker, "{}", paced)
+    return len(act.run(ledger.take_due(look, POLICY)).questions)
+
+
+def test_under_a_rate_one_worker_at_a_time_asks(act: Actor) -> None:
+    """Until its round is over, which its next look with room for questions tells; then others may come first."""
+    for _ in range(3):
+        act.lose(act.enqueue())
+    assert questions(act, "a") == 3
+    assert [questions(act, each, room=room) for each, room in (("b", 100), ("a", 0), ("b", 100))] == [0, 0, 0]
+    assert [questions(act, each) for each in "abab"] == [0, 3, 0, 0]
+    assert [questions(act, each) for each in "aba"] == [3, 0, 0]
+    assert [questions(act, each) for each in "aa"] == [3, 0], "nobody else came"
+
+
+def test_who_dies_while_asking_holds_no_one_back_for_good(act: Actor) -> None:
+    """His round is over when its time is."""
+    act.lose(act.enqueue())
+    assert questions(act, "a") == 1
+    act.pass_time(PATIENCE - 1000)
+    assert questions(act, "b") == 0
+    act.pass_time(1000)
+    assert questions(act, "b") == 1
+
+
+def test_without_a_rate_all_may_ask(act: Actor) -> None:
+    """There is nothing to share."""
+    act.lose(act.enqueue())
+    assert [questions(act, each, paced=False) for each in "abab"] == [1, 1, 1, 1]
+    assert not act.client.exists(keys.PACE)
 
 
 def test_a_share_of_no_limit_is_none(act: Actor) -> None:
