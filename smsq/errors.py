@@ -57,6 +57,12 @@ class QueueUnavailable(SmsqError):  # noqa: N818
         return type(self), (str(self),)
 
 
+def in_words(reason: str, code: int | None, fields: Mapping[str, str]) -> str:
+    """Returns an error in one line: the code, the reason, and each parameter with what is said of it, if anything."""
+    what = "; ".join(f"{name}: {sentence}" if sentence else name for name, sentence in fields.items())
+    return (f"code {code}: " if code is not None else "") + reason + (f" ({what})" if what else "")
+
+
 class SmsNotSent(SmsqError):  # noqa: N818
     """The job failed: the message was not sent, and won't be as it stands.
 
@@ -70,8 +76,7 @@ class SmsNotSent(SmsqError):  # noqa: N818
         self.reason = reason
         self.code = code
         self.fields = dict(fields or {})
-        what = "; ".join(f"{field}: {sentence}" for field, sentence in self.fields.items())
-        super().__init__((f"code {code}: " if code is not None else "") + reason + (f" ({what})" if what else ""))
+        super().__init__(in_words(reason, code, self.fields))
 
     def __reduce__(self) -> tuple[type["SmsNotSent"], tuple[str, int | None, dict[str, str]]]:
         """Survives pickling: a prefork child hands it to its parent."""

@@ -19,11 +19,13 @@ was accepted again · ``retried`` the last nonce of an operator's retry · ``tra
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final, Self
 
+from smsq.errors import in_words
 from smsq.lanes import LANES, Lane
+from smsq.sms import API_NAMES
 from smsq.states import State
 
 RECORD_VERSION = 1
@@ -42,17 +44,27 @@ class JobError:
         reason: What happened, in a few words. Never a number, a text or a key.
         code: The gateway's error code, or None if it gave none.
         fields: What the gateway, or a rule, says about each parameter, by its API name.
+        quotes: Whether these are the gateway's own words; of what was read from a record nobody asks.
     """
 
     reason: str
     code: int | None = None
     fields: Mapping[str, str] | None = None
+    quotes: bool = field(default=False, compare=False)
 
     def __str__(self) -> str:
         """One line: the code, the reason, the fields."""
-        code = f"code {self.code}: " if self.code is not None else ""
-        fields = "; ".join(f"{name}: {what}" for name, what in (self.fields or {}).items())
-        return f"{code}{self.reason}" + (f" ({fields})" if fields else "")
+        return in_words(self.reason, self.code, self.fields or {})
+
+    def for_outside(self) -> "JobError":
+        """Returns what may leave the record, for logs, events, Celery and Sentry: which parameters, but no quotation.
+
+        The gateway's words may repeat any part of the message, in a form in which nobody recognises it.
+        """
+        if not self.quotes:
+            return self
+        named = {name: "" for name in self.fields or {} if name.partition(".")[0] in API_NAMES}
+        return replace(self, fields=named or None, quotes=False)
 
     def to_json(self) -> str:
         """Returns what the record stores."""

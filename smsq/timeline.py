@@ -19,6 +19,7 @@ _ATTEMPT: Final = re.compile(r"calls=([0-9]+) took=([0-9]+) ?(.*)")
 _WAITED_FOR: Final = {"scheduled": "its moment", "retrying": "its next try"}
 #: What ends a wait for a call; unless it was one for an answer about a call.
 _ENDS_A_WAIT: Final = ("attempt", "expired", "cancelled")
+_AFTER_SENT: Final = ("moderation", "passed")
 _ASKED: Final = ("asking", "asked")
 
 
@@ -59,8 +60,9 @@ def events_of(story: Story) -> list[Event]:
     events = [Event(_accepted(story), "accepted", _where(story)), *_came_due(story)]
     sent_at = None if story.job.state is not State.SENT else _done(story)
     for event in _noted(story):
-        if event.name == "moderation" and not any(each.name == "sent" for each in events):
-            sent_at = event.at  # what follows, a moderator's decision too, came after it was sent
+        if event.name in _AFTER_SENT and not any(each.name == "sent" for each in events):
+            # What follows, a moderator's decision too, came after it was sent; a forgotten job's first line is gone.
+            sent_at = event.at if event.name == "moderation" else _done(story)
             events += _sent(story, events, sent_at)
         events.append(_with_wait(event, events[-1], story))
     if sent_at is not None and not any(each.name == "sent" for each in events):

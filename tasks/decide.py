@@ -1,6 +1,7 @@
 """What becomes of a job after its calls: a table of outcomes, and nothing that waits or writes."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from smsq.gateway.answers import Kind, Outcome
@@ -48,7 +49,8 @@ def decide(hold: Hold, sms: Sms, outcome: Outcome, calls: int, *, give_up_after:
             ids=ids, recipient=sms.recipient, heard=heard,
         )  # fmt: skip
     begun = hold.begun
-    error = JobError(outcome.reason, outcome.code, _fields(outcome.detail))
+    quotes = outcome.http_status is not None  # else the detail is a fault's technical name
+    error = JobError(outcome.reason, outcome.code, _fields(outcome.detail), quotes)
     match outcome.kind:
         case Kind.NOT_CALLED:
             return to(State.QUEUED)
@@ -58,7 +60,7 @@ def decide(hold: Hold, sms: Sms, outcome: Outcome, calls: int, *, give_up_after:
             account = outcome.kind is Kind.ACCOUNT  # not the job's fault: it waits with the others
             delay = 0.0 if account else wait_after(outcome, begun.attempts, first=FIRST_DELAY, longest=LONGEST_DELAY)
             if begun.put_off / 1000 + delay > give_up_after:
-                return to(State.FAILED, error=JobError(f"given up: {error.reason}", error.code, error.fields))
+                return to(State.FAILED, error=replace(error, reason=f"given up: {error.reason}"))
             return to(State.QUEUED if account else State.RETRYING, delay=delay, error=error)
         case Kind.UNKNOWN if begun.on_unknown == "resend":
             # "Two rather than none" is two: the ledger then forgets the wish, or a gateway that loses every answer

@@ -272,7 +272,7 @@ def _log_end(settlement: Settlement, sms: Sms | None, lane: Lane) -> None:
     if settlement.ids:
         fields["message_id"], fields["campaign_id"], fields["status"] = settlement.ids
     if settlement.error:
-        fields["reason"] = str(settlement.error)
+        fields["reason"] = str(settlement.error.for_outside())
     if settlement.delay:
         fields["delay"] = settlement.delay / 1000
     event = "job.asking" if settlement.to is State.SENDING else f"job.{settlement.to}"
@@ -289,7 +289,7 @@ def _to_celery(settled: Settlement) -> dict[str, int]:
     if settled.ids:
         message_id, campaign_id, status = settled.ids
         return {"campaignId": campaign_id, "messageId": message_id, "status": status}
-    error = settled.error
+    error = settled.error.for_outside() if settled.error else None
     match settled.to:
         case State.UNKNOWN if error:
             raise SmsUnknown(error.reason, error.code, error.fields)

@@ -34,8 +34,10 @@ end
 
 local function message_is_theirs(key, first)
   if first:sub(1, #HEAD) == HEAD then return first:sub(#HEAD + 1, #HEAD + #number + 1) == number .. '"' end
-  local whole, sms = pcall(cjson.decode, read_message(key))
-  return whole and type(sms) == 'table' and sms.recipient == number
+  local message = read_message(key)
+  local whole, sms = pcall(cjson.decode, message)
+  if whole and type(sms) == 'table' and type(sms.recipient) == 'string' then return sms.recipient == number end
+  return message:find(number, 1, true) ~= nil   -- a foreign hand has written it
 end
 
 local function theirs(key)

@@ -49,7 +49,7 @@ local function declined(job, why)
   stop_following(job.id)
   count_followed(job.batch, 'moderation', -1)
   count_followed(job.batch, 'declined', 1)
-  finish(whole, 'failed', now, retention, 'error', whole.erased and DECLINED or why)
+  finish(whole, 'failed', now, retention, 'error', whole.erased and without_words(why) or why)
   for kind, number in pairs({message = job.message_id, campaign = job.campaign_id}) do
     keep_bucket(bucket(kind, number), retention)   -- the record lives longer now
   end

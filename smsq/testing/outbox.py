@@ -15,6 +15,7 @@ from smsq.connection import SyncRunner
 from smsq.errors import QueueUnavailable
 from smsq.job import DECLINED, LAST_STATUSES, ON_ITS_WAY, Job, JobError, moment
 from smsq.message import load
+from smsq.privacy import redact
 from smsq.scripts import Call
 from smsq.sms import Sms
 from smsq.states import State
@@ -91,13 +92,13 @@ class OutboxMessage:
         """Lets a moderator decline it after it was sent: its job is `failed` then.
 
         Args:
-            comment: The moderator's words.
+            comment: The moderator's words; what they repeat of number and text is taken out, as in production.
 
         Raises:
             ValueError: It wasn't sent.
         """
-        fields = {"globalComment": comment} if comment else None
-        self._ledger.decline(self.job_id, JobError(DECLINED, fields=fields))
+        words = redact(comment, recipient=self.recipient, text=self.text)
+        self._ledger.decline(self.job_id, JobError(DECLINED, fields={"globalComment": words} if words else None))
 
 
 class Outbox(Sequence[OutboxMessage]):

@@ -8,6 +8,7 @@ import pytest
 
 from smsq import IdempotencyConflict, Sms, SmsQueue, State, keys
 from smsq.connection import SyncRunner
+from smsq.job import JobError
 from smsq.ledger import NewJob, Options, enqueue
 from smsq.states import FINAL
 from tests.cli.conftest import NUMBER, Command
@@ -68,6 +69,22 @@ def test_a_person_is_forgotten(smsq: Command, act: Actor, server: Server, client
     assert act.lookup(jobs[State.SENT]).message_id is not None
     assert not act.take(), "what was cancelled is called by nobody"
     act.look()
+
+
+def test_what_the_gateway_said_of_it_goes_too(smsq: Command, act: Actor) -> None:
+    """It may repeat any part of the message; the reason and the code stay."""
+    failed, unknown = act.in_state(State.FAILED), act.in_state(State.UNKNOWN)
+    assert act.lookup(failed).error == JobError("a reason", 1, {"recipient": "a sentence"})
+    assert smsq("forget", AS_TYPED).code == 0
+    assert act.lookup(failed).error == act.lookup(unknown).error == JobError("a reason", 1)
+
+
+def test_a_message_that_a_foreign_hand_broke_goes_too(smsq: Command, act: Actor, server: Server) -> None:
+    """Whose it is can't be read; but the number is in it."""
+    job_id = act.in_state(State.FAILED)
+    act.client.hset(keys.job(job_id), "m0", f'{{"to":"{NUMBER}", "text":"zebra')
+    assert smsq("forget", AS_TYPED).rows["erased"] == "1"
+    assert NUMBER.encode() not in server.contents()
 
 
 def test_others_stay(smsq: Command, act: Actor, server: Server) -> None:

@@ -1,5 +1,7 @@
 """What may be shown of a number, and of what the gateway says."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -38,6 +40,9 @@ def test_the_middle_of_a_number_is_hidden(recipient: str, masked: str) -> None:
         ("code 12, at 2026-12-01 10:00:00, 123456 left", "code 12, at 2026-12-01 10:00:00, 123456 left"),
         ('text "Код: 4711" refused', 'text "[text]" refused'),
         ("key kz5d41402abc is wrong", "key [secret] is wrong"),
+        ("701/000/0001, 7701_000_0001, 7701\u2011000\u20110001", "[number], [number], [number]"),
+        ("\uff17\uff17\uff10\uff11\uff10\uff10\uff10\uff10\uff10\uff10\uff11", "[number]"),
+        ("\u0667\u0667\u0660\u0661\u0660\u0660\u0660\u0660\u0660\u0660\u0661", "[number]"),
         ("", ""),
     ],
 )
@@ -45,6 +50,30 @@ def test_what_the_gateway_says_is_shown_without_number_text_and_key(words: str, 
     """Long runs of digits, the message's own number however it is written, its text and the secrets are masked."""
     secrets = ["kz5d41402abc", ""]
     assert redact(words, recipient="77010000001", text=" Код: 4711\n", secrets=secrets) == shown
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "Ваш код: 4711 Иванов",
+        "Ваш\u00a0код:  4711\nИванов",
+        "ВАШ КОД: 4711 ИВАНОВ",
+        "ваш код: 4711 иванов",
+        "Ваш код…",
+        "код: 4711 Иванов",
+        "Ваш / код / 4711 / Иванов",
+        "Иванов",
+        "Ивано…",
+        "4711",
+        "&quot;Ваш код: 4711&quot;",
+        "%D0%98%D0%B2%D0%B0%D0%BD%D0%BE%D0%B2",
+        "\\u0418\\u0432\\u0430\\u043d\\u043e\\u0432",
+    ],
+)
+def test_a_text_is_found_however_it_is_written(written: str) -> None:
+    """Spaced, cased, cut or escaped otherwise than it was sent; the gateway's own words stay."""
+    shown = redact(f"the sentence {written} is forbidden", text="Ваш код:\n4711 Иванов")
+    assert re.fullmatch(r"the sentence \W*\[text\]\W* is forbidden", shown)
 
 
 @given(st.text("0123456789 ab"), st.text("0123456789", min_size=7, max_size=15), st.text("ab 12", min_size=1))

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from smsq import Sms, SmsQueue
+from smsq.job import JobError
 from smsq.lanes import TASK_NAME
 from smsq.states import State
 from tests.sending.conftest import StartWorker
@@ -69,6 +70,19 @@ def test_a_refused_job_has_failed(events: Events, queue: SmsQueue, sandbox: Sand
     assert "SmsNotSent" in last(events, refused, "task-failed")["exception"]
     assert "code 1: a field isn't valid" in last(events, refused, "task-failed")["exception"]
     assert events.story(refused) == ["task-received", "task-started", "task-failed"]
+
+
+def test_the_gateway_s_words_stay_in_the_record(
+    worker_up: Worker, events: Events, queue: SmsQueue, sandbox: Sandbox
+) -> None:
+    """They may repeat any part of the message. The log and the event say which parameter it is; a lookup says all."""
+    job_id = send(queue, sandbox.recipient("sender-not-registered"))
+    failed = last(events, job_id, "task-failed")
+    assert failed["exception"] == 'SmsNotSent("code 1: a field isn\'t valid (from)")'
+    [line] = [each for each in worker_up.wait_lines("job.failed", 1) if each["job_id"] == job_id]
+    assert line["reason"] == "code 1: a field isn't valid (from)"
+    assert "зарегистрирована" not in worker_up.text()
+    assert end_of(queue, job_id).error == JobError("a field isn't valid", 1, {"from": "Подпись не зарегистрирована"})
 
 
 def test_a_job_that_was_asked_about_ends_like_any_other(events: Events, queue: SmsQueue, sandbox: Sandbox) -> None:
