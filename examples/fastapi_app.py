@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Header, HTTPException, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
@@ -52,6 +53,13 @@ async def look_up(job_id: str, queue: Queue) -> dict[str, Any]:
     if (job := await queue.alookup(job_id)) is None:
         raise HTTPException(404, "no such job")
     return job.as_dict()
+
+
+@app.exception_handler(RequestValidationError)
+async def unreadable(_: Request, error: Exception) -> JSONResponse:
+    """The request is of another shape: each part of it with what is wrong, and nothing of what it said."""
+    found = error.errors() if isinstance(error, RequestValidationError) else []
+    return JSONResponse({"errors": {str(each["loc"][-1]): each["msg"] for each in found}}, 422)
 
 
 @app.exception_handler(InvalidSms)

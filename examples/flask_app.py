@@ -20,7 +20,10 @@ def send_code() -> Answer:
     key = request.headers.get("Idempotency-Key", "")
     if not 1 <= len(key) <= 200:  # noqa: PLR2004
         return {"errors": {"Idempotency-Key": "must be 1 to 200 characters"}}, 422
-    given = request.get_json()
+    try:
+        given = request.get_json()
+    except RecursionError:
+        abort(400, "nested too deeply")
     phone = given.get("phone") if isinstance(given, dict) else None
     sms = Sms.model_validate({"recipient": phone, "text": f"Код: {code_for(key, str(phone))}", "validity": 60})
     job = queue.enqueue(sms, lane="urgent", idempotency_key=f"otp:{key}", expires_in=180)

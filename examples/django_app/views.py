@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from functools import wraps
 
+from django.core.exceptions import RequestDataTooBig
 from django.db import transaction
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
@@ -49,7 +50,9 @@ def read(request: HttpRequest) -> tuple[str, object]:
         raise BadRequestError({"errors": {"Idempotency-Key": "must be 1 to 200 characters"}}, 422)
     try:
         given = json.loads(request.body)
-    except ValueError:
+    except RequestDataTooBig:
+        raise BadRequestError({"error": "too large"}, 413) from None
+    except (ValueError, RecursionError):
         raise BadRequestError({"error": "must be JSON"}, 400) from None
     return key, given.get("phone") if isinstance(given, dict) else None
 

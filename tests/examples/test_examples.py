@@ -186,11 +186,27 @@ def test_nonsense_is_refused(sites: dict[str, Site], name: str, phone: object) -
 
 
 @pytest.mark.parametrize("name", APPS)
-def test_what_is_no_json_is_refused(sites: dict[str, Site], name: str) -> None:
-    """In JSON, as all else."""
-    status, answer = sites[name].call("POST", "/codes", b"{", key=f"{name}:4")
-    assert status in (400, 422)
-    assert isinstance(answer, dict)
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{",
+        b"[" * 200_000,
+        b'{"phone":NaN}',
+        b'{"phone":{"a":Infinity}}',
+        b'{"phone":["\\ud800"]}',
+        b'{"\\ud800":1}',
+        b"\xff",
+        b"",
+        b" " * 3_000_000,
+    ],
+    ids=lambda body: str(body[:20]),
+)
+def test_what_is_no_request_is_refused(sites: dict[str, Site], name: str, body: bytes) -> None:
+    """In JSON, as all else, with nothing of what it said."""
+    status, answer = sites[name].call("POST", "/codes", body, key=f"{name}:4")
+    assert status in (400, 413, 422), answer
+    assert answer.keys() <= {"error", "errors", "detail"}
+    assert "input" not in json.dumps(answer)
 
 
 @pytest.mark.parametrize("name", APPS)
