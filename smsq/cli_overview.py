@@ -87,7 +87,7 @@ def pace_words(pace: Mapping[str, Any] | None) -> str | None:
 def _worker(worker: Worker, now: int) -> Iterator[str]:
     yield worker.name
     if not worker.live:
-        yield f"not heard of for {span(worker.heard)}"
+        yield f"leaving, {worker.in_use} calls out" if worker.leaving else f"not heard of for {span(worker.heard)}"
         return
     said = worker.said
     yield f"{worker.in_use} of {said.get('slots', '?')} calls, {said.get('reserved', '?')} reserved"

@@ -137,6 +137,8 @@ def _workers(health: Health, live: list[Worker]) -> Finding:
 
 def _worker(health: Health, worker: Worker) -> Finding:
     complaint = health.complaint(worker)
+    if worker.leaving:
+        return Finding("worker", "warn", f"{worker.name}: {complaint}; {worker.in_use} calls")
     if not worker.live:
         return Finding("worker", "warn", f"{worker.name}: {complaint}; unless it was stopped, start it again")
     if complaint:

@@ -89,8 +89,13 @@ class Worker:
 
     @property
     def live(self) -> bool:
-        """Whether it was heard of lately, and hasn't said that it stops."""
-        return self.heard < LOST
+        """Whether it was heard of lately, and isn't leaving: it takes jobs, unless something is wrong with it."""
+        return self.heard < LOST and not self.said.get("leaving")
+
+    @property
+    def leaving(self) -> bool:
+        """Whether it takes no more, and waits for the answers to what it has out."""
+        return self.heard < LOST and self.said.get("leaving") is True
 
     @property
     def in_use(self) -> int:
@@ -176,8 +181,8 @@ class Overview:
 
     @property
     def in_flight(self) -> int:
-        """Calls that live workers have out."""
-        return sum(each.in_use for each in self.live)
+        """Calls that workers have out, those that are leaving too."""
+        return sum(each.in_use for each in self.workers if each.live or each.leaving)
 
     def pause_of(self, lane: Lane) -> Pause | None:
         """Returns what operators hold a lane back by, or None."""

@@ -62,6 +62,8 @@ class Health:
             worker: One of `workers`.
             limit: Seconds for which it may do nothing though it should.
         """
+        if worker.leaving:
+            return "it is leaving: it takes no more, and waits for answers to what it has out"
         if not worker.live:
             return f"it was last heard of {worker.heard // 1000} s ago"
         if worker.said.get("lanes") == []:

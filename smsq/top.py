@@ -138,7 +138,8 @@ def _workers(overview: Overview, rates: PerSecond) -> Iterator[Line]:
     for each in sorted(overview.workers, key=lambda each: not each.live):
         name = f"{_cut(one_line(each.name), 21):<22}"
         if not each.live:
-            yield Line(f"{name}{'-':>8}  not heard of for {span(each.heard)}", "warning")
+            what = f"leaving, {each.in_use} calls out" if each.leaving else f"not heard of for {span(each.heard)}"
+            yield Line(f"{name}{'-':>8}  {what}", "warning")
             continue
         slots = _number(each, "slots") or 0
         text = f"{name}{_rate(rates.workers.get(each.name)):>8}  {_bar(each.in_use, slots)} "

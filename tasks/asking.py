@@ -20,6 +20,7 @@ from smsq.ledger.asking import Question as Asked
 from smsq.ledger.holding import Share
 from smsq.message import campaign_token, load
 from smsq.privacy import mask_recipient
+from smsq.scripts import boot_time
 from smsq.tracing import wall_clock
 from tasks import decide, identity
 from tasks.following import plan
@@ -66,7 +67,8 @@ class Asker:
             token: Theirs.
             epoch: The epoch in which they were given.
         """
-        process, cipher, began = self._process, self._process.settings.cipher, wall_clock()
+        process, cipher = self._process, self._process.settings.cipher
+        began, looked_at = wall_clock(), boot_time()
         questions, told, recipients, plans = [], [], {}, {}
         for each in looked.questions:
             try:
@@ -101,6 +103,8 @@ class Asker:
             tally.answers[each_told.word] += 1
             question = put[each_told.job_id]
             asked(question, each_told, word, began=began)
+            if word == "sent":
+                tally.end_to_end[question.lane].add(question.waited / 1000 + boot_time() - looked_at)
             _log(each_told, word, question)
             self._tell(each_told, word)
 

@@ -7,7 +7,6 @@ import socket
 import sys
 import time
 import warnings
-from contextlib import suppress
 from importlib.metadata import version
 from typing import Any
 
@@ -22,9 +21,7 @@ import worker.result_text  # noqa: F401 - like `worker.control`, it replaces som
 from config import logs
 from config.celery_options import options
 from config.settings import WorkerSettings
-from smsq import ledger
-from smsq.connection import SyncRunner
-from smsq.errors import ConfigurationError, QueueUnavailable
+from smsq.errors import ConfigurationError
 from smsq.lanes import lane_of
 from tasks import identity
 from tasks.runtime import stop_calls
@@ -46,8 +43,6 @@ def _settings() -> WorkerSettings:
 
 
 log: FilteringBoundLogger = structlog.get_logger()
-#: Seconds that a worker which has stopped tries to tell so.
-_GOODBYE = 1.0
 settings = _settings()
 app = Celery("smsq", set_as_current=True)
 app.conf.update(options(settings))
@@ -91,15 +86,6 @@ def _say_ready(**_: Any) -> None:  # noqa: ANN401
     log.info("worker.ready", lanes=list(app.amqp.queues.consume_from))
 
 
-@signals.worker_shutdown.connect
-def _say_goodbye(**_: Any) -> None:  # noqa: ANN401
-    """Who watches doesn't look for this worker any more, as for one that was lost: it ends as it was asked to."""
-    runner = SyncRunner(settings.address)
-    with suppress(QueueUnavailable):
-        runner.run(ledger.leave(identity.name(), os.getpid()), _GOODBYE)
-    runner.close()
-
-
 class Life(bootsteps.StartStopStep):
     """Runs the dispatcher beside the worker, and says when the worker stops."""
 
@@ -112,6 +98,7 @@ class Life(bootsteps.StartStopStep):
         identity.call_it(parent.hostname)
         self._dispatcher = Dispatcher(settings, self._state, Announcer(parent))
         self._pages = Pages(settings, self._state)
+        signals.worker_shutdown.connect(self._say_goodbye)
 
     def _state(self) -> dict[str, Any]:
         """What the worker says of itself with each heartbeat."""
@@ -123,12 +110,13 @@ class Life(bootsteps.StartStopStep):
             "host": socket.gethostname(),
             "pid": os.getpid(),
             "started": self._started,
-            "slots": getattr(pool, "limit", 0) or 0,
+            "slots": pool.slots() if isinstance(pool, TaskPool) else getattr(pool, "limit", 0) or 0,
             "in_use": pool.slots_in_use() if isinstance(pool, TaskPool) else len(state.active_requests),
             "reserved": len(state.reserved_requests),
             "begun": state.total_count.total(),  # since it started; `smsq top` makes rates of it
             "lanes": lanes,
             "rate": settings.rate_limit,
+            "leaving": stopping.is_set(),
             "stalled": 0 if stopping.is_set() or not lanes else round(pulse.silence(), 1),
         }
 
@@ -150,15 +138,19 @@ class Life(bootsteps.StartStopStep):
         stop_calls()
 
     def stop(self, parent: Any) -> None:  # noqa: ANN401, ARG002
-        """Stops the dispatcher."""
+        """Dispatches no more. The pool stops after this step: who watches sees until then that calls are still out."""
         stopping.set()
-        self._dispatcher.stop()
-        self._pages.stop()
+        self._dispatcher.leave()
 
     def terminate(self, parent: Any) -> None:  # noqa: ANN401
-        """The same when the stop is a cold one, of which Celery tells nobody."""
+        """The same when the stop is a cold one, of whose end Celery tells nobody."""
         self.stop(parent)
-        _say_goodbye()
+        self._say_goodbye()
+
+    def _say_goodbye(self, **_: Any) -> None:  # noqa: ANN401
+        """Nothing is out any more: who watches doesn't look for this worker, as for one that was lost."""
+        self._dispatcher.stop()
+        self._pages.stop()
 
 
 app.steps["worker"].add(Life)

@@ -6,6 +6,7 @@ look is also the worker's heartbeat.
 
 import asyncio
 import json
+import os
 import secrets
 import threading
 import time
@@ -37,6 +38,8 @@ log: FilteringBoundLogger = structlog.get_logger()
 #: Entries of a look. A full one is followed by the next at once; Redis is held for a few milliseconds by each.
 LIMIT = 500
 _TIMEOUT = 5.0
+#: Seconds for what a worker says of itself while it leaves.
+_GOODBYE = 1.0
 #: Seconds between rounds of questions: a few calls answer for all that come meanwhile (F93).
 _ROUNDS_APART = 1.0
 #: Looks between two rounds of questions about sent messages: what comes due meanwhile shares a call.
@@ -72,7 +75,7 @@ class Dispatcher:
         self._state = state
         self._announce = tell
         self._runner = SyncRunner(settings.address, settings.durability, identity.known)
-        self._stopping = threading.Event()
+        self._leaving, self._stopping = threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
         self._unavailable = False
         self._round: Future[None] | None = None
@@ -90,12 +93,21 @@ class Dispatcher:
         self._thread = threading.Thread(target=self._run, name="smsq-dispatcher", daemon=True)
         self._thread.start()
 
-    def stop(self) -> None:
-        """Wakes the thread and waits for its end."""
-        self._stopping.set()
+    def leave(self) -> None:
+        """Looks and asks no more. The worker's heart goes on beating until `stop`."""
+        self._leaving.set()
         if self._thread:
             self._following.cancel()
+
+    def stop(self) -> None:
+        """Waits for the thread's end, and tells that this worker is gone."""
+        self.leave()
+        self._stopping.set()
+        if self._thread:
             self._thread.join()
+            self._thread = None
+            with suppress(QueueUnavailable):
+                self._runner.run(ledger.leave(identity.name(), os.getpid()), _GOODBYE)
         self._runner.close()
 
     def _run(self) -> None:
@@ -127,6 +139,8 @@ class Dispatcher:
             Seconds until the next look: none when there was more than one look takes, less than the interval when
             something is due before.
         """
+        if self._leaving.is_set():
+            return self._tell_of_itself()
         asking = (self._round is not None and not self._round.done()) or time.monotonic() < self._next_round
         nonce = secrets.token_urlsafe(9)
         questions, state = 0 if asking else ROUND, json.dumps(self._state())
@@ -151,6 +165,13 @@ class Dispatcher:
         if looked.next_due is None:
             return self._interval
         return min(self._interval, max(0.01, looked.next_due / 1000))
+
+    def _tell_of_itself(self) -> float:
+        """Gives a heartbeat and takes nothing."""
+        look = Look(0, 0, 0, "", identity.name(), json.dumps(self._state()))
+        with suppress(QueueUnavailable):
+            self._runner.run(ledger.take_due(look, self._policy), _GOODBYE)
+        return self._interval
 
     def _sweep(self) -> None:
         """Takes a step of the slow sweep, when it is time for one."""

@@ -102,7 +102,7 @@ class Pages:
                 with self._one_at_a_time:
                     return HTTPStatus.OK, kind, encode(self._registry)
             case "/healthz":
-                complaint = _stuck()
+                complaint = None if stopping.is_set() else _stuck()  # on its way out it does what it should
             case "/readyz":
                 with self._one_at_a_time:
                     complaint = self._not_ready()

@@ -21,8 +21,10 @@ from celery.concurrency.base import BasePool
 from greenlet import GreenletExit
 from structlog.typing import FilteringBoundLogger
 
+from smsq.lanes import LANES
 from tasks.loop import JobGreenlet
 from tasks.runtime import Runtime, runtime
+from tasks.slots import own_share
 from worker.lifecycle import impatience
 
 if TYPE_CHECKING:
@@ -256,6 +258,10 @@ class TaskPool(BasePool):
     def on_terminate(self) -> None:
         """Ends like a warm stop: a call that is cut would be an unknown outcome."""
         self.on_stop()
+
+    def slots(self) -> int:
+        """Returns how many calls may be out at once, of all lanes together."""
+        return self.limit + len(LANES) * own_share(self.limit)
 
     def slots_in_use(self) -> int:
         """Returns how many calls are out."""

@@ -76,6 +76,7 @@ class Question(NamedTuple):
         doubt: Whether the ledger may have forgotten a call, and so whom it was for.
         trace: The trace that it belongs to (`smsq.tracing`), '' for none.
         lane: Its lane.
+        waited: Milliseconds since it was accepted, or since the moment that it waited for.
     """
 
     job_id: str
@@ -87,6 +88,7 @@ class Question(NamedTuple):
     doubt: bool = False
     trace: str = ""
     lane: Lane = "normal"
+    waited: int = 0
 
 
 class Looked(NamedTuple):
@@ -129,9 +131,10 @@ def take_due(look: Look, policy: Policy) -> Call[Looked]:
                     doubt == 1,
                     text(trace),
                     cast("Lane", text(lane)),
+                    waited,
                 )
-                for job_id, message, first, attempts, counts, called, doubt, trace, lane in zip(
-                    *[asked] * 9, strict=True
+                for job_id, message, first, attempts, counts, called, doubt, trace, lane, waited in zip(
+                    *[asked] * 10, strict=True
                 )
             ],
             {text(gate): text(reason) for gate, reason in zip(held, held, strict=True)},

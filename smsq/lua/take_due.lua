@@ -13,7 +13,7 @@
 --       look), its heartbeat (JSON), 1 under a rate limit else 0: then one worker at a time asks
 -- Returns {ms until the next entry is due (-1: none), looked at, {id, what, ...}, {canary's messageId, its recipient},
 --          {id, message, first (ms), attempts, 1 if "absent" will count else 0, the number that was called if it isn't
---           the job's own else '', 1 if it is in doubt else 0, its trace or '', its lane, ...},
+--           the job's own else '', 1 if it is in doubt else 0, its trace or '', its lane, ms since it might be sent, ...},
 --          {what holds jobs back: 'circuit' | 'account' | 'pace' | 'pause <lane or all>', reason, ...}, how much is put aside}
 --   what, for a person to hear: 'lost' (it is asked about) | 'resend' | 'parked'
 -- Keeps rule 1.
@@ -74,7 +74,8 @@ local function question(job)
   local message = read_message(job_key(job.id))
   if tokens == '0' and not job.twin then register_twin(job, message) end   -- it came here without a begin
   for _, value in ipairs({job.id, message, ask.first, job.attempts, ask.counts and 1 or 0, job.called or '',
-                         job.doubt and 1 or 0, redis.call('HGET', job_key(job.id), 'trace') or '', job.lane}) do
+                         job.doubt and 1 or 0, redis.call('HGET', job_key(job.id), 'trace') or '', job.lane,
+                         now - math.max(job.at, job.send_at or 0)}) do
     questions[#questions + 1] = value
   end
 end

@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 import subprocess
 import sys
 import urllib.error
@@ -16,8 +17,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from smsq import Sms, SmsQueue, State, keys
 from smsq.operate import Operator
+from smsq.probe import read_health
 from smsq.settings import Settings
 from tests.sending.conftest import StartWorker, standing
+from tests.support.jobs import end_of
 from tests.support.sandbox import Sandbox
 from tests.support.server import Server, free_port
 from tests.support.waiting import wait_until
@@ -157,7 +160,12 @@ def test_what_asking_came_to_is_counted_too(watched: Watched, shared_server: Ser
     assert job.state is State.SENT
     both = {("asking", 1), ("sent", 1)}  # what an earlier test cancelled may be counted only now
     wait_until(lambda: both <= outcomes(watched.scrape(), before).items(), what="both are counted")
-    assert watched.scrape()["smsq_answers_total", "found"] >= before["smsq_answers_total", "found"] + 1
+    after = watched.scrape()
+    assert after["smsq_answers_total", "found"] >= before["smsq_answers_total", "found"] + 1
+    took = (job.done_at - job.accepted_at).total_seconds() if job.done_at else 0
+    whole = "smsq_job_end_to_end_seconds"
+    assert after[f"{whole}_count", "normal"] == before[f"{whole}_count", "normal"] + 1
+    assert took <= after[f"{whole}_sum", "normal"] - before[f"{whole}_sum", "normal"] + 0.05
 
 
 def test_what_became_of_sent_messages_is_counted(watched: Watched, shared_server: Server, sandbox: Sandbox) -> None:
@@ -219,6 +227,35 @@ def test_it_is_well_and_ready(watched: Watched) -> None:
     assert watched.get("/healthz") == (200, "ok\n")
     wait_until(lambda: watched.get("/readyz") == (200, "ok\n"), what="its first heartbeat is in the ledger")
     assert watched.get("/")[0] == 404
+
+
+def test_who_is_leaving_is_watched_to_the_end(
+    own_server: Callable[..., Server], sandbox: Sandbox, worker: Callable[..., Worker]
+) -> None:
+    """While its calls are out it says so, itself and to all who ask the ledger; and its counts are there to be read."""
+    server, port = own_server(), free_port()
+    settings = Settings.load(redis_url=server.url)
+    operator, queue = Operator(settings), SmsQueue(settings=settings)
+    each = Watched(worker(SMSQ_REDIS_URL=server.url, SMSQ_METRICS_PORT=str(port)), port)
+    sandbox.post("/sandbox/latency", seconds=2)
+    jobs = [queue.enqueue(Sms(recipient=RECIPIENT, text=f"{TEXT} {n}")).id for n in range(3)]
+    wait_until(lambda: each.scrape()["smsq_worker_in_use", ""] == 3, what="the calls are out")
+    each.worker.signal(signal.SIGTERM)
+
+    def leaving() -> list[int]:
+        return [found.in_use for found in operator.overview().workers if found.leaving]
+
+    wait_until(lambda: leaving() == [3], what="it says that it leaves")
+    assert (operator.overview().live, operator.overview().in_flight) == ([], 3)
+    health = read_health(settings)
+    assert [str(health.complaint(found)).partition(":")[0] for found in health.workers] == ["it is leaving"]
+    assert (each.get("/healthz"), each.get("/readyz")) == ((200, "ok\n"), (503, "it stops\n"))
+    assert each.scrape()["smsq_worker_in_use", ""] == 3
+    assert {end_of(queue, job_id).state for job_id in jobs} == {State.SENT}
+    assert each.worker.process.wait(20) == 0
+    assert operator.overview().workers == ()
+    operator.close()
+    queue.close()
 
 
 def test_a_taken_port_is_said_at_start(watched: Watched, shared_server: Server, shared_sandbox: Sandbox) -> None:
