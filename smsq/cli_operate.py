@@ -168,6 +168,9 @@ def _resume(args: argparse.Namespace) -> Exit:
         still_paused = next((still.reason for still in held_back if still.lane == "all"), None)
         print_json({"lane": lane, "paused": still_paused})
         return Exit.DONE
+    if held_back:
+        print_line("the pause of all lanes together is over" if lane == "all" else f"the pause of {lane} is over")
+        return Exit.DONE
     return _show_pause(lane, None, as_json=False)
 
 

@@ -180,7 +180,7 @@ def _lanes(health: Health, overview: Overview) -> Finding:
 
 def _due(health: Health) -> Finding:
     if not health.late:
-        return Finding("due", "ok", "nobody waits for a moment that has passed")
+        return Finding("due", "ok", f"no job's moment has passed for more than {LATE // 1000} s")
     text = f"{health.late} jobs are late, the first by {health.latest // 1000} s: no worker looks at what is due"
     return Finding("due", "fail", f"{text}; start one, or look at their logs for dispatcher.unavailable")
 

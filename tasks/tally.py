@@ -59,7 +59,8 @@ class Tally:
         sent_in: From a job's start in the pool to its end in the ledger, of those that were sent.
         calls: Calls to the gateway, by what is known after them.
         repeated: Calls that were made again in place.
-        waits: From when a job might be sent (it was accepted, or its moment came) until a worker began it first.
+        waits: From when a job might be sent (it was accepted, or its moment came) until a worker took it up, once more
+            for one that was handed back.
         end_to_end: From then until it was sent, and in the ledger.
         answers: What questions about a job came to.
         followed: What became of messages after they were sent; one that a moderator let pass may be counted again for

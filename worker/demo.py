@@ -85,14 +85,15 @@ def _table(samples: Sequence[_Sample]) -> str:
 
 def _addresses(stack: Stack) -> str:
     """Returns where to look, and what to try."""
-    env = f"SMSQ_REDIS_URL={stack.redis_url}"
+    environment = " ".join(f"{name}={value}" for name, value in stack.environment.items())
     return "\n".join(
         [
             f"Flower             {stack.flower_url} (user {stack.flower_user}, password {stack.flower_password})",
             f"sandbox's messages {stack.sandbox_url}/sandbox/messages",
             f"Redis              {stack.redis_url}",
             f"logs               {stack.folder}",
-            "try                " + env + ' .venv/bin/smsq send +77010000009 "Сәлем!" --wait',
+            f"environment        export {environment}",
+            'try, with that     .venv/bin/smsq send +77010000009 "Сәлем!" --wait',
         ]
     )
 

@@ -76,7 +76,7 @@ def _counted(tally: Tally) -> Iterator[Metric]:
         "smsq_call_duration_seconds", "Calls to the gateway, by what is known after", "outcome", tally.calls
     )
     yield CounterMetricFamily("smsq_calls_repeated", "Calls that were made again in place", tally.repeated)
-    waited = "From when a job might be sent until a worker began it first"
+    waited = "From when a job might be sent until a worker took it up; once more for one that was handed back"
     yield _histograms("smsq_job_wait_seconds", waited, "lane", tally.waits)
     whole = "From when a job might be sent until it was sent and in the ledger"
     yield _histograms("smsq_job_end_to_end_seconds", whole, "lane", tally.end_to_end)
@@ -107,7 +107,9 @@ def _buckets(histogram: Histogram) -> list[tuple[str, float]]:
 def _lanes(overview: Overview) -> Iterator[Metric]:
     waiting = GaugeMetricFamily("smsq_lane_jobs", "Jobs that wait on a lane", labels=["lane"])
     oldest = GaugeMetricFamily(
-        "smsq_lane_oldest_seconds", "Since the oldest that waits on a lane was accepted; 0 if none", labels=["lane"]
+        "smsq_lane_oldest_seconds",
+        "Since the oldest that waits on a lane was accepted, or its moment came; 0 if none",
+        labels=["lane"],
     )
     paused = GaugeMetricFamily("smsq_lane_paused", "Whether operators hold a lane back", labels=["lane"])
     for lane, found in overview.lanes.items():

@@ -33,6 +33,7 @@ class Stack:
         folder: Where their logs are.
         redis_url: What `SMSQ_REDIS_URL` takes.
         sandbox_url: What `MOBIZON_API_URL` takes.
+        environment: What another worker needs, and the command.
         flower_url: Flower's first page.
         flower_user: Who may see it.
         flower_password: With this password, made for this run.
@@ -45,6 +46,11 @@ class Stack:
         self.redis_url = f"redis://{_LOOPBACK}:{self._redis_port}/0"
         self.sandbox_url = f"http://{_LOOPBACK}:{self._sandbox_port}"
         self.flower_url = f"http://{_LOOPBACK}:{self._flower_port}/"
+        self.environment = {
+            "SMSQ_REDIS_URL": self.redis_url,
+            "MOBIZON_API_URL": self.sandbox_url,
+            "MOBIZON_API_KEY": _API_KEY,
+        }
         self.flower_user = "demo"
         self.flower_password = secrets.token_urlsafe(9)
 
@@ -78,13 +84,8 @@ class Stack:
         self._start(name, [sys.executable, "-m", module, *arguments])
 
     def _start(self, name: str, command: list[str]) -> None:
-        env = os.environ | {
-            "PYTHONPATH": str(_ROOT),
-            "SMSQ_REDIS_URL": self.redis_url,
-            "MOBIZON_API_URL": self.sandbox_url,
-            "MOBIZON_API_KEY": _API_KEY,
-            "FLOWER_BASIC_AUTH": f"{self.flower_user}:{self.flower_password}",
-        }
+        login = f"{self.flower_user}:{self.flower_password}"
+        env = os.environ | self.environment | {"PYTHONPATH": str(_ROOT), "FLOWER_BASIC_AUTH": login}
         self._children.start(name, command, env=env, folder=self.folder)
 
     def _wait(self, condition: Callable[[], bool], what: str) -> None:

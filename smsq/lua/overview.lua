@@ -4,7 +4,7 @@
 --
 -- ARGV  batches of a lane to look at for its oldest job, entries of `due` to look at
 -- Returns JSON, times in ms of Redis's clock: now
---   lanes: {lane: {waiting, batches, oldest (when it was accepted; absent if nobody waits)}}
+--   lanes: {lane: {waiting, batches, oldest (when it was accepted, or its moment came; absent if nobody waits)}}
 --   due: {entries, come (whose moment has come), looked (the first, which are in these) states: {state: number, besides
 --     `reserved` (taken, not begun), `asking` and `unusable`}}
 --   ended: {state: number}, parked: number, counters: {what: number as text}
@@ -31,7 +31,8 @@ local function lane_of(lane)
   for _, batch in ipairs(try('LRANGE', 'smsq:lane:' .. lane, 0, BATCHES - 1) or {}) do
     local first = try('LINDEX', 'smsq:lane:' .. lane .. ':' .. batch, 0)
     local job = first and read(first)
-    if job then found.oldest = math.min(found.oldest or job.at, job.at) end
+    local since = job and math.max(job.at, job.send_at or 0)
+    if job then found.oldest = math.min(found.oldest or since, since) end
   end
   return found
 end

@@ -245,8 +245,11 @@ def test_a_pause_of_all(smsq: Command) -> None:
     assert bulk.code == everything.code == 0
     assert everything.result == {"lane": "all", "paused": "two"}
     assert (part.code, part.errors) == (0, ["note: all lanes are still paused: two"])
+    assert part.out == "the pause of bulk is over\n"
     assert (rest.code, rest.out, rest.err) == (0, "all lanes are resumed\n", "")
     smsq("pause", "bulk", "--reason", "one")
+    only = smsq("resume", "--all")
+    assert (only.out, only.errors) == ("the pause of all lanes together is over\n", ["note: bulk is still paused: one"])
     smsq("pause", "--all", "--reason", "two")
     assert smsq("queues").rows["paused"] == "operators: two"
     assert smsq("resume", "--all").errors == ["note: bulk is still paused: one"]

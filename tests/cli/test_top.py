@@ -52,13 +52,13 @@ def test_a_live_view_of_lanes_rates_states_and_workers(
     assert smsq("pause", "bulk", "--reason", "wrong price").code == 0
     top = terminal(smsq)
     top.wait_for(
-        r"^smsq top  \d\d:\d\d:\d\d UTC   1 worker   \S+ jobs/s   0 of 8 calls$",
+        r"^smsq top  \d\d:\d\d:\d\d UTC   1 worker   \S+ jobs/s   0 of 11 calls$",
         r"^bulk +0 +\S+ +0 +- +paused: wrong price$",
-        r"^one@here +\S+  \.{10} 0/8 +0  all$",
+        r"^one@here +\S+  \.{10} 0/11 +0  all$",
     )
     held_back = [queue.enqueue(SMS, lane="bulk").id for _ in range(3)]
     assert end_of(queue, queue.enqueue(SMS, lane="urgent").id).state is State.SENT
-    top.wait_for(r"^bulk +3 +\+\d\.\d +1 ", r"^one@here +\d+\.\d  \.{10} 0/8 +0  all$")
+    top.wait_for(r"^bulk +3 +\+\d\.\d +1 ", r"^one@here +\d+\.\d  \.{10} 0/11 +0  all$")
     assert smsq("resume", "bulk").code == 0
     assert [end_of(queue, job_id).state for job_id in held_back] == [State.SENT] * 3
     top.wait_for(r"^bulk +0 +\S+ +0 +-$")
