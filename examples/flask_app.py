@@ -1,4 +1,4 @@
-"""Flask. `gunicorn examples.flask_app:app`."""
+"""Flask. `gunicorn --threads 8 examples.flask_app:app`: while Redis is away a request may take two seconds."""
 
 from typing import Any
 
