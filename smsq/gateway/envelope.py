@@ -19,6 +19,7 @@ _LONGEST_NUMBER: Final = len(str(_LARGEST_ID))
 # What is kept of the gateway's sentences: enough for people to act on, little enough for a record.
 _SENTENCES: Final = 16
 _SENTENCE_LENGTH: Final = 200
+_LOOKED_AT: Final = 2000  # of a sentence, before it is cleaned: that takes half a second for a megabyte
 _FIELD_LENGTH: Final = 64
 _DEPTH: Final = 4
 
@@ -99,7 +100,7 @@ def read_detail(envelope: Mapping[str, Any], clean: Callable[[str], str]) -> Map
 def _sentences(value: object, path: str = "", depth: int = _DEPTH) -> Iterator[tuple[str, str]]:
     """Walks through strings, lists and objects, nested as they may be; yields each sentence with its field's name."""
     if isinstance(value, str):
-        yield path, value
+        yield path[:_LOOKED_AT], value[:_LOOKED_AT]
     elif isinstance(value, list | dict) and depth:
         fields = value.items() if isinstance(value, dict) else (("", item) for item in value)
         for name, item in fields:

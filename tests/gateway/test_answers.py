@@ -254,6 +254,20 @@ def test_the_gateways_sentences_are_kept_without_the_message() -> None:
     assert "has no route" in detail
 
 
+def test_only_the_beginning_of_a_sentence_is_cleaned() -> None:
+    """A gateway that says a megabyte doesn't keep all other calls waiting while it is searched."""
+    seen: list[str] = []
+
+    def clean(words: str) -> str:
+        seen.append(words)
+        return words
+
+    body = json.dumps({"code": 1, "data": {"f" * 60_000: "x" * 60_000}, "message": "y" * 60_000}).encode()
+    assert classify(200, {}, body, clean=clean).kind is Kind.REFUSED
+    assert seen
+    assert max(map(len, seen)) <= 2000
+
+
 def test_the_gateways_sentences_are_bounded_and_printable() -> None:
     """However much it says, what is kept fits a line: no line breaks, no lone surrogates, a few thousand characters."""
     wild = {f"{number}{'n' * 90}": ["a\r\nb\ud800\x00" + "x" * 5000] * 9 for number in range(99)}
